@@ -1,0 +1,1 @@
+"""What every stage signs: parameters, stage kinds, recipes, keys, progress, plugins."""

@@ -1,0 +1,64 @@
+"""One road of registration for what is built in and for strangers.
+
+A module (or entry point of group ``pochoir.plugins``) offers ``register(plugins: Plugins)``. Nothing
+registers itself at import; the door (`app.py`) names the built-in modules, and tests build their own
+`Plugins` with discovery off.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from core.contract.registry import Registry
+from core.contract.stage import FrameStage, RetimeStage, ShotStage, Stage
+from core.errors import PochoirError
+
+log = logging.getLogger(__name__)
+GROUP = "pochoir.plugins"
+
+
+class Plugins:
+    """Everything that can be registered, one registry per kind.
+
+    Attributes:
+        stages: steps of a recipe.
+        colourisers: name to a maker ``(device) -> Colouriser``.
+        flows: name to a maker ``(device) -> FlowEstimator``.
+        segmenters: name to a maker ``(device) -> Segmenter``; asked in order of registration.
+    """
+
+    def __init__(self) -> None:
+        self.stages: Registry[Stage] = Registry("stage", FrameStage, ShotStage, RetimeStage)
+        self.colourisers: Registry[Callable[[str | None], Any]] = Registry("colouriser")
+        self.flows: Registry[Callable[[str | None], Any]] = Registry("flow estimator")
+        self.segmenters: Registry[Callable[[str | None], Any]] = Registry("segmenter")
+
+
+class PluginModule(Protocol):
+    """A module that offers things."""
+
+    def register(self, plugins: Plugins) -> None:
+        """Add what it offers."""
+        ...
+
+
+def load_plugins(modules: Iterable[PluginModule], *, discover: bool = True) -> Plugins:
+    """Register built-in modules, then installed strangers.
+
+    A stranger that fails is one warning naming package and cause; the program still starts. A built-in
+    that fails is our own fault and raises.
+    """
+    plugins = Plugins()
+    for module in modules:
+        module.register(plugins)
+    if discover:
+        for point in entry_points(group=GROUP):
+            try:
+                point.load()(plugins)
+            except (Exception, PochoirError) as error:
+                package = point.dist.name if point.dist else point.value
+                log.warning("plugin %s of %s left out: %s", point.name, package, error)
+    return plugins

@@ -1,0 +1,59 @@
+"""Named things of one kind. Adding is all or nothing; an unknown name is answered with the known ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from core.errors import InputError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Things of one kind by name.
+
+    Args:
+        kind: what the things are, for messages, e.g. ``"stage"``.
+        protocol: a runtime-checkable protocol, or several of which one must fit.
+    """
+
+    def __init__(self, kind: str, *protocol: type) -> None:
+        self.kind = kind
+        self._protocols = protocol
+        self._things: dict[str, T] = {}
+
+    def add(self, name: str, thing: T) -> None:
+        """Add one thing.
+
+        Raises:
+            InputError: the name is taken, or the thing is not of this kind; nothing is changed then.
+        """
+        if name in self._things:
+            raise InputError(f"{self.kind} '{name}' is registered twice; rename one of them")
+        if self._protocols and not any(isinstance(thing, p) for p in self._protocols):
+            kinds = " or ".join(p.__name__ for p in self._protocols)
+            raise InputError(f"{self.kind} '{name}': {type(thing).__name__} is not a {kinds}")
+        self._things[name] = thing
+
+    def get(self, name: str) -> T:
+        """The thing of that name.
+
+        Raises:
+            InputError: there is none; the message lists those there are.
+        """
+        try:
+            return self._things[name]
+        except KeyError:
+            raise InputError(
+                f"unknown {self.kind} '{name}'; known: {', '.join(sorted(self._things))}"
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._things
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._things)
+
+    def __len__(self) -> int:
+        return len(self._things)

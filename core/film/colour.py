@@ -1,0 +1,149 @@
+"""Colour as the house uses it: display R'G'B' (sRGB coding) and CIE Lab under D65.
+
+`rgb` is (H, W, 3) float32 [0, 1] R'G'B'; `lab` is (H, W, 3) float32, L* [0, 100], a* b* about ±128;
+`luma` is its L* plane and `ab` its chroma. Sources: IEC 61966-2-1 (sRGB), CIE 15:2004 (Lab),
+CIE 142-2001 (CIEDE2000).
+"""
+
+from __future__ import annotations
+
+import re
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.color import deltaE_ciede2000
+
+from core.errors import InputError, ShapeError
+
+Array = NDArray[np.float32]
+_HEX = re.compile(r"#[0-9a-fA-F]{6}")
+# Linear sRGB from XYZ (D65), IEC 61966-2-1, rows R G B; white as OpenCV's Lab has it.
+_RGB_FROM_XYZ = np.array(
+    [
+        [3.2404542, -1.5371385, -0.4985314],
+        [-0.9692660, 1.8760108, 0.0415560],
+        [0.0556434, -0.2040259, 1.0572252],
+    ],
+    dtype=np.float32,
+)
+_WHITE = np.array([0.950456, 1.0, 1.088754], dtype=np.float32)
+
+
+def srgb_to_lab(rgb: Array) -> Array:
+    """Convert R'G'B' to Lab.
+
+    Args:
+        rgb: picture  [(H, W, 3) float32 [0, 1] R'G'B' sRGB]
+
+    Returns:
+        [(H, W, 3) float32 Lab D65]
+
+    Source: CIE 15:2004; OpenCV's float path.
+    """
+    return np.asarray(
+        cv2.cvtColor(np.ascontiguousarray(rgb, dtype=np.float32), cv2.COLOR_RGB2LAB), np.float32
+    )
+
+
+def lab_to_srgb(lab: Array) -> Array:
+    """Convert Lab to R'G'B', clipped to what the display shows. Inverse of `srgb_to_lab` inside the gamut."""
+    rgb = cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2RGB)
+    return np.asarray(np.clip(rgb, 0.0, 1.0), np.float32)
+
+
+def luma_of(rgb: Array) -> Array:
+    """L* of a picture  [(H, W) float32 [0, 100]]."""
+    return np.ascontiguousarray(srgb_to_lab(rgb)[..., 0])
+
+
+def join(luma: Array, ab: Array) -> Array:
+    """L* and chroma to R'G'B', chroma first reduced to what sRGB shows at that L*, so that L* stays.
+
+    Args:
+        luma: L*    [(H, W) float32 [0, 100]]
+        ab: chroma  [(H, W, 2) float32 Lab a* b*]
+
+    Returns:
+        [(H, W, 3) float32 [0, 1] R'G'B']
+
+    Raises:
+        ShapeError: the planes differ in size.
+    """
+    if luma.shape != ab.shape[:2]:
+        raise ShapeError(f"luma is {luma.shape} but chroma is {ab.shape}; bring both to one size")
+    lab = np.dstack([luma, ab]).astype(np.float32)
+    outside = _out_of_gamut(lab)
+    if outside.any():
+        lab[outside, 1:] = fit_gamut(lab[outside, 0], lab[outside, 1:])
+    return lab_to_srgb(lab)
+
+
+def fit_gamut(luma: Array, ab: Array) -> Array:
+    """The nearest chroma of the same hue that sRGB can show at this L*.
+
+    Args:
+        luma: L*    [(...) float32 [0, 100]]
+        ab: chroma  [(..., 2) float32 Lab a* b*]
+
+    Returns:
+        Chroma scaled towards grey where needed; unchanged where already shown  [(..., 2) float32]
+
+    Raises:
+        ShapeError: the leading shapes differ.
+    """
+    luma = np.asarray(luma, np.float32)
+    ab = np.asarray(ab, np.float32)
+    if luma.shape != ab.shape[:-1]:
+        raise ShapeError(f"luma is {luma.shape} but chroma is {ab.shape}; leading shapes must agree")
+    lab = np.concatenate([luma[..., None], ab], axis=-1).reshape(-1, 3)
+    out = ab.reshape(-1, 2).copy()
+    where = np.flatnonzero(_out_of_gamut(lab))
+    if where.size:
+        bad = lab[where]
+        low = np.zeros(where.size, np.float32)
+        high = np.ones(where.size, np.float32)
+        # Bisection on the chroma scale: ten steps leave 1/1024 of the asked chroma.
+        for _ in range(10):
+            mid = (low + high) / 2
+            outside = _out_of_gamut(np.stack([bad[:, 0], bad[:, 1] * mid, bad[:, 2] * mid], axis=1))
+            high = np.where(outside, mid, high)
+            low = np.where(outside, low, mid)
+        out[where] *= low[:, None]
+    return out.reshape(ab.shape)
+
+
+def _out_of_gamut(lab: Array) -> NDArray[np.bool_]:
+    """Where linear R, G or B leaves [0, 1] by more than a quarter of a 12-bit step near black."""
+    fy = (lab[..., 0] + 16.0) / 116.0
+    f = np.stack([fy + lab[..., 1] / 500.0, fy, fy - lab[..., 2] / 200.0], axis=-1)
+    xyz = np.where(f > 6.0 / 29.0, f**3, (f - 16.0 / 116.0) * (108.0 / 841.0)) * _WHITE
+    linear = xyz @ _RGB_FROM_XYZ.T
+    return np.asarray(((linear < -6e-5) | (linear > 1.0006)).any(axis=-1))
+
+
+def delta_e(lab1: Array, lab2: Array) -> Array:
+    """CIEDE2000 difference of two Lab arrays  [(...) float32]. Source: CIE 142-2001."""
+    return np.asarray(deltaE_ciede2000(lab1, lab2), np.float32)  # type: ignore[no-untyped-call]
+
+
+def parse_hex(text: str) -> Array:
+    """SRGB hex ``#rrggbb`` to R'G'B'  [(3,) float32 [0, 1]].
+
+    Raises:
+        InputError: not ``#`` and six hexadecimal digits.
+    """
+    if not isinstance(text, str) or not _HEX.fullmatch(text):
+        raise InputError(f"colour {text!r}: expected sRGB hex such as #4b5a3c")
+    return np.array([int(text[i : i + 2], 16) / 255 for i in (1, 3, 5)], dtype=np.float32)
+
+
+def hex_to_lab(text: str) -> Array:
+    """SRGB hex to Lab  [(3,) float32]."""
+    return np.asarray(srgb_to_lab(parse_hex(text).reshape(1, 1, 3))[0, 0], np.float32)
+
+
+def lab_to_hex(lab: Array) -> str:
+    """Lab  [(3,)] to the nearest sRGB hex."""
+    rgb = np.rint(lab_to_srgb(np.asarray(lab, np.float32).reshape(1, 1, 3))[0, 0] * 255).astype(int)
+    return f"#{rgb[0]:02x}{rgb[1]:02x}{rgb[2]:02x}"
