@@ -1,0 +1,68 @@
+# Pochoir: everything a person types. `make help` lists it.
+# Needs Python 3.11 or newer, make, and a package registry that pip can reach; nothing else.
+
+PYTHON   ?= $(shell command -v python3.11 || command -v python3)
+VENV     ?= .venv
+PIP_ARGS ?=
+JOBS     ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
+FILM     ?=
+PROJECT  ?=
+NAME     ?= latency
+DATA     ?=
+TESTS    ?=
+
+PY  := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet $(PIP_ARGS)
+SRC := app.py core hints studio bench tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check studio bench fmt clean setup
+
+help: ## what there is to type
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## / — /' | sort
+
+demo: $(VENV)/.stamp-run ## make a damaged reel, restore and colour it, correct it by hints; FILM=path does it on your film
+	$(PY) -m bench.demo $(if $(FILM),--film "$(FILM)")
+
+test: $(VENV)/.stamp-dev ## all tests, Chromium's among them; TESTS=path for some
+	$(PY) -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
+
+check: $(VENV)/.stamp-dev ## form, lint and types; changes nothing
+	$(PY) -m ruff format --check $(SRC)
+	$(PY) -m ruff check $(SRC)
+	$(PY) -m mypy
+
+fmt: $(VENV)/.stamp-dev ## bring the code into form
+	$(PY) -m ruff format $(SRC)
+	$(PY) -m ruff check --fix $(SRC)
+
+studio: $(VENV)/.stamp-run ## open the studio in the browser; PROJECT=folder
+	$(PY) app.py studio $(if $(PROJECT),"$(PROJECT)")
+
+bench: $(VENV)/.stamp-dev ## one measurement; NAME=points|exemplar|regions|flow|interpolate|repair|speed|latency DATA=folder
+	$(PY) app.py bench $(NAME) $(if $(DATA),--data "$(DATA)")
+
+setup: $(VENV)/.stamp-dev ## only install what tests and checks need
+
+clean: ## remove what can be made again (not the environment, not your projects)
+	rm -rf demo out .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+# A stamp is newer than what it was made from, so the second time costs nothing.
+$(VENV)/bin/python:
+	@[ -n "$(PYTHON)" ] || { echo "make: no python3 found; install Python 3.11 or say PYTHON=/path/to/python" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $(PYTHON) is older than Python 3.11; say PYTHON=/path/to/python3.11" >&2; exit 2; }
+	"$(PYTHON)" -m venv "$(VENV)" \
+	  || { rm -rf "$(VENV)"; echo "make: could not make $(VENV); on Debian and Ubuntu install python3-venv" >&2; exit 2; }
+
+# torch by itself first: it is by far the largest, and what follows must not choose another one.
+$(VENV)/.stamp-run: requirements.txt | $(VENV)/bin/python
+	@echo "installing what is in requirements.txt into $(VENV) (once; torch is large)"
+	$(PIP) $$(grep '^torch==' requirements.txt)
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements-dev.txt $(VENV)/.stamp-run
+	$(PIP) -r requirements-dev.txt
+	@touch $@
