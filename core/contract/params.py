@@ -93,9 +93,9 @@ def _check(declared: Declared, value: Any, where: str) -> Any:
         value = int(value)
     else:
         value = float(value)
-    assert declared.low is not None and declared.high is not None
-    if not declared.low <= value <= declared.high:
-        raise RecipeError(f"{where}: {value} is outside {declared.low:g} to {declared.high:g}")
+    low, high = declared.low, declared.high
+    if low is not None and high is not None and not low <= value <= high:
+        raise RecipeError(f"{where}: {value} is outside {low:g} to {high:g}")
     return value
 
 

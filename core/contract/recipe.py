@@ -71,7 +71,7 @@ class Recipe:
             seen.add(spec.name)
             if spec.name not in stages:
                 raise RecipeError(f"recipe: unknown stage '{spec.name}'; known: {', '.join(sorted(stages))}")
-            params = build(stages.get(spec.name).Params, spec.params, where=f"stage {spec.name}")
+            params: Any = build(stages.get(spec.name).Params, spec.params, where=f"stage {spec.name}")
             steps.append(replace(spec, params=values_of(params)))
         return replace(self, steps=tuple(steps))
 

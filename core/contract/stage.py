@@ -82,9 +82,12 @@ class StageContext:
 
 @dataclass(frozen=True)
 class Window:
-    """Frames around one frame, cut to its shot: ``frames[centre]`` is the frame itself."""
+    """Frames around one frame, cut to its shot: ``frames[centre]`` is the frame itself.
 
-    frames: tuple[Frame, ...]
+    The sequence may be lazy: a frame that is not looked at is not made.
+    """
+
+    frames: Sequence[Frame]
     centre: int
 
     @property

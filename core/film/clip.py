@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class ColourTags:
-    """Colour description as ITU-T H.273 code points (1 = BT.709, 5/6 = BT.601, 9 = BT.2020; 2 = unspecified)."""
+    """Colour description as ITU-T H.273 code points (1 BT.709, 5/6 BT.601, 9 BT.2020, 2 unspecified)."""
 
     matrix: int = 2
     transfer: int = 2
@@ -84,7 +84,7 @@ class Clip:
         return (self.end_pts - self.pts[0]) * self.time_base if self.pts else Fraction(0)
 
     def time(self, n: int) -> Fraction:
-        """Seconds from the first frame's start to frame ``n``'s start, exact; ``n == count`` gives the end."""
+        """Seconds from the first frame to frame ``n``, exact; ``n == count`` gives the end."""
         ticks = self.end_pts if n == self.count else self.pts[n]
         return (ticks - self.pts[0]) * self.time_base
 

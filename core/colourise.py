@@ -1,0 +1,331 @@
+"""Colour: the automatic pass, and what the restorer's hints make of it. Luma is the film's, always.
+
+A frame's chroma is built in four steps, each at the smallest size that serves it:
+
+1. the automatic chroma, steadied along motion (`core.render.automatic`);
+2. where hints speak, the network runs again with them as its conditioning, and *the difference they make*
+   is added to the automatic chroma, so that what no hint touches stays as steady as it was;
+3. what the network leaves off at the hints is closed by an edge-aware solver, and where a hint is certain
+   it is what it asks for, exactly;
+4. chroma comes up to the frame's size guided by its luma, and is fitted to what sRGB shows at that luma.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.contract.params import choice, number, text
+from core.contract.plugins import Plugins
+from core.contract.progress import CancelToken, Report
+from core.contract.registry import Registry
+from core.contract.stage import Side, StageBase, StageContext, Window
+from core.film.colour import join, luma_of
+from core.film.shot import Shot
+from core.film.timebase import FrameRange
+from core.flow import FlowPair
+from core.guided import upsample_chroma
+from core.models.colouriser import WORKING_LONG_SIDE, Colouriser, load_colouriser
+from core.solver import close_hints
+
+Array = NDArray[np.float32]
+
+
+class Field(Protocol):
+    """What all hints together say about one frame, at working size.
+
+    Attributes:
+        ab: chroma asked for  [(h, w, 2) float32 Lab a* b*]
+        weight: trust in it   [(h, w) float32 [0, 1]]; 0 where no hint speaks
+    """
+
+    ab: Array
+    weight: Array
+
+
+class HintSource(Protocol):
+    """The restorer's hints as the colouring sees them; `hints` fulfils it, `core` only asks.
+
+    Frame numbers are those of the colouring's own input.
+    """
+
+    def reach(self, shot: Shot) -> FrameRange:
+        """Frames of the shot that hints may touch at most, told from the hints alone; empty if none."""
+        ...
+
+    def ready(self, shot: Shot) -> bool:
+        """Whether the shot's tracks are in the cache."""
+        ...
+
+    def carry(self, shot: Shot, report: Report, token: CancelToken) -> None:
+        """Carry the shot's hints through their reach; what is in the cache is not carried again."""
+        ...
+
+    def key(self, n: int) -> str | None:
+        """Content key of what is said about frame ``n``; None where nothing is. Only once carried."""
+        ...
+
+    def field(self, n: int) -> Field | None:
+        """What is said about frame ``n``, or None. Only once carried."""
+        ...
+
+    def locks(self, n: int) -> Sequence[tuple[NDArray[np.bool_], HintSource]]:
+        """Locked areas of frame ``n`` [(H, W) bool, full size] and the frozen hints that rule there."""
+        ...
+
+
+class Motion(Protocol):
+    """Luma and flow of the colouring's input, at working size; cached."""
+
+    def luma(self, n: int) -> Array:
+        """L* of frame ``n`` at working size  [(h, w) float32 [0, 100]]."""
+        ...
+
+    def luma_key(self, n: int) -> str:
+        """Content key of that luma."""
+        ...
+
+    def pair(self, n: int) -> FlowPair:
+        """Flow between frames ``n`` and ``n + 1`` of one shot."""
+        ...
+
+
+class Store(Protocol):
+    """A content-addressed place for arrays."""
+
+    def get(self, key: str) -> dict[str, NDArray[Any]] | None:
+        """What was put under that key, or None."""
+        ...
+
+    def put(self, key: str, arrays: dict[str, NDArray[Any]]) -> None:
+        """Keep arrays under a key that holds all their inputs."""
+        ...
+
+
+class ColourSide(Side, Protocol):
+    """What the colouring is given beside frames."""
+
+    def field(self, n: int) -> Field | None:
+        """The hints' field of frame ``n``, or None."""
+        ...
+
+    def locks(self, n: int) -> Sequence[tuple[NDArray[np.bool_], HintSource]]:
+        """Locked areas of frame ``n`` and the frozen hints that rule there."""
+        ...
+
+    def automatic(self, n: int) -> Automatic:
+        """The automatic chroma of frame ``n``."""
+        ...
+
+    def luma(self, n: int) -> Array:
+        """L* of frame ``n`` at the size of the fields  [(h, w) float32 [0, 100]]."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Automatic:
+    """The automatic pass of one frame, at the colouriser's size.
+
+    Attributes:
+        luma: L*                                              [(h, w) float32 [0, 100]]
+        raw: what the network says of this frame alone        [(h, w, 2) float32 Lab a* b*]
+        steady: the same, steadied along motion (or ``raw``)  [(h, w, 2) float32 Lab a* b*]
+    """
+
+    luma: Array
+    raw: Array
+    steady: Array
+
+
+def network_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, int]:
+    """(h, w) at which a colouriser is best fed frames of ``size``."""
+    longest = int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE))
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def resized(plane: Array, size: tuple[int, int]) -> Array:
+    """A plane brought down by area, or up linearly  [(h, w) or (h, w, c) float32]."""
+    if plane.shape[:2] == size:
+        return plane
+    smaller = size[0] < plane.shape[0]
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, (size[1], size[0]), interpolation=way), np.float32)
+
+
+def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
+    """The automatic pass of one frame by itself, nothing steadied.
+
+    Args:
+        luma: L* at any size  [(H, W) float32 [0, 100]]
+        colouriser: which network speaks.
+    """
+    small = resized(luma, network_size((luma.shape[0], luma.shape[1]), colouriser))
+    raw = colouriser.predict(small, None, None)
+    return Automatic(small, raw, raw)
+
+
+def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
+    """A field brought to the network's size.
+
+    Chroma is averaged by trust. A footprint smaller than one of the network's pixels keeps its full
+    trust instead of being averaged away: a point is a point at any size.
+
+    Returns:
+        Chroma  [(h, w, 2) float32 Lab a* b*]  and trust  [(h, w) float32 [0, 1]]
+    """
+    weight = field.weight
+    if weight.shape == size:
+        return field.ab, weight
+    mean = resized(weight, size)
+    ab = resized(field.ab * weight[..., None], size) / np.maximum(mean, 1e-6)[..., None]
+    cell = max(1, round(weight.shape[0] / size[0]))
+    peak = cv2.dilate(weight, np.ones((cell, cell), np.uint8))
+    peak = cv2.resize(peak, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+    alone = cv2.blur(mean, (5, 5)) < 0.2
+    trust = np.where(alone & (mean > 0), np.maximum(mean, peak), mean)
+    return np.asarray(ab, np.float32), np.asarray(trust, np.float32)
+
+
+def hinted(luma: Array, automatic: Automatic, field: Field, colouriser: Colouriser) -> Array:
+    """Chroma of a frame in which hints speak, at the field's size.
+
+    Args:
+        luma: L*                        [(h, w) float32 [0, 100]]
+        automatic: the automatic pass of this frame.
+        field: what the hints say       [at (h, w)]
+        colouriser: the network that is conditioned on them.
+
+    Returns:
+        [(h, w, 2) float32 Lab a* b*]; equal to the field's chroma where its weight is 1
+    """
+    size = (automatic.luma.shape[0], automatic.luma.shape[1])
+    asked, trust = conditioning(field, size)
+    answer = colouriser.predict(automatic.luma, asked, trust)
+    ab = automatic.steady + (answer - automatic.raw)
+    ab = close_hints(automatic.luma, ab, asked, trust)
+    ab = upsample_chroma(automatic.luma, ab, luma)
+    ab += field.weight[..., None] * (field.ab - ab)
+    return ab
+
+
+def colourise_frame(
+    luma_full: Array,
+    colouriser: Colouriser,
+    *,
+    automatic: Automatic | None = None,
+    field: Field | None = None,
+    luma: Array | None = None,
+) -> Array:
+    """Chroma of one frame at its own size.
+
+    Args:
+        luma_full: L* of the frame                    [(H, W) float32 [0, 100]]
+        colouriser: which network speaks.
+        automatic: its automatic pass; made here, unsteadied, where None.
+        field: what the hints say at working size, or None.
+        luma: L* at the field's size; made here where None  [(h, w) float32 [0, 100]]
+
+    Returns:
+        [(H, W, 2) float32 Lab a* b*], not yet fitted to the gamut
+    """
+    auto = automatic if automatic is not None else automatic_of(luma_full, colouriser)
+    if field is None:
+        return upsample_chroma(auto.luma, auto.steady, luma_full)
+    guide = luma if luma is not None else resized(luma_full, (field.ab.shape[0], field.ab.shape[1]))
+    return upsample_chroma(guide, hinted(guide, auto, field, colouriser), luma_full)
+
+
+@dataclass(frozen=True)
+class ColouriseParams:
+    """What can be set on the colouring."""
+
+    colouriser: str = text("embedded", help="Which colouriser speaks where no hint does")
+    steady: int = number(
+        4, 0, 12, unit="frames", help="How many frames to each side steady the automatic colour along motion"
+    )
+    saturation: float = number(
+        1.0, 0.0, 2.0, help="Strength of the automatic colour; hints are left as asked"
+    )
+    flow: str = choice("dis", ("dis",), help="Which estimator finds motion")
+
+
+class Colourise(StageBase):
+    """Colour a film under the restorer's hints."""
+
+    name: ClassVar[str] = "colourise"
+    version: ClassVar[int] = 1
+    help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
+    Params: ClassVar[type] = ColouriseParams
+
+    def __init__(self, makers: Registry[Callable[[str | None], Any]]) -> None:
+        self._makers = makers
+        self._made: dict[tuple[str, str | None], Colouriser] = {}
+
+    def colouriser(self, name: str, device: str | None = None) -> Colouriser:
+        """The colouriser of that name, made once.
+
+        Raises:
+            InputError: there is none of that name, or its weights are missing.
+        """
+        if (name, device) not in self._made:
+            self._made[name, device] = cast(Colouriser, self._makers.get(name)(device))
+        return self._made[name, device]
+
+    def key_parts(self, params: ColouriseParams) -> tuple[Any, ...]:
+        """The weights' hash."""
+        return (self.colouriser(params.colouriser).fingerprint,)
+
+    def radius(self, params: ColouriseParams) -> int:
+        """As far as the automatic colour is steadied."""
+        return params.steady
+
+    def process(self, window: Window, params: ColouriseParams, context: StageContext) -> Array:
+        """Colour the middle frame of the window."""
+        colouriser = self.colouriser(params.colouriser, context.device)
+        frame = window.frame
+        luma = luma_of(frame.rgb)
+        if context.side is None:
+            auto = automatic_of(luma, colouriser)
+            return join(luma, _toned(colourise_frame(luma, colouriser, automatic=auto), params.saturation))
+        side = cast(ColourSide, context.side)
+        rgb = self.paint(luma, side.luma(frame.index), side.automatic(frame.index), side.field(frame.index),
+                         params, colouriser)  # fmt: skip
+        for mask, frozen in side.locks(frame.index):
+            kept = self.paint(luma, side.luma(frame.index), side.automatic(frame.index),
+                              frozen.field(frame.index), params, colouriser)  # fmt: skip
+            rgb = np.where(mask[..., None], kept, rgb)
+        return rgb
+
+    @staticmethod
+    def paint(
+        luma_full: Array,
+        luma: Array,
+        automatic: Automatic,
+        field: Field | None,
+        params: ColouriseParams,
+        colouriser: Colouriser,
+    ) -> Array:
+        """One frame's picture from its luma, its automatic pass and what hints say.
+
+        Returns:
+            [(H, W, 3) float32 [0, 1] R'G'B']; its L* is the film's
+        """
+        toned = Automatic(automatic.luma, automatic.raw, _toned(automatic.steady, params.saturation))
+        ab = colourise_frame(luma_full, colouriser, automatic=toned, field=field, luma=luma)
+        return join(luma_full, ab)
+
+
+def _toned(ab: Array, saturation: float) -> Array:
+    return ab if saturation == 1.0 else ab * np.float32(saturation)
+
+
+def register(plugins: Plugins) -> None:
+    """Add the stage, and the colouriser that needs no download."""
+    plugins.colourisers.add("embedded", lambda device: load_colouriser("embedded", device))
+    plugins.stages.add(Colourise.name, Colourise(plugins.colourisers))

@@ -1,0 +1,100 @@
+"""The automatic colour of a sequence, steadied along motion so that it does not flicker.
+
+A network that sees one frame at a time changes its mind from frame to frame. Its answers for the frames
+around are carried here along the flow and averaged by trust: where the flow fails they do not speak, so
+nothing smears across an occlusion. The window is finite and never leaves the shot, so any frame can be
+had at once and its key names all it depends on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.colourise import Automatic, network_size, resized
+from core.contract.fingerprint import fingerprint
+from core.film.timebase import FrameRange
+from core.flow import FlowPair, resize_flow, warp
+from core.models.colouriser import Colouriser
+from core.render.cache import FrameCache
+from core.render.motion import ShotMotion
+
+Array = NDArray[np.float32]
+_VERSION = 1
+# What one step along the flow leaves of a neighbour's say, besides the flow's own trust.
+_DECAY = np.float32(0.9)
+
+
+class AutomaticPass:
+    """Automatic chroma per frame, cached by content.
+
+    Args:
+        motion: luma and flow of the sequence.
+        colouriser: which network speaks.
+        cache: where its answers are kept.
+    """
+
+    def __init__(self, motion: ShotMotion, colouriser: Colouriser, cache: FrameCache) -> None:
+        self._motion = motion
+        self._colouriser = colouriser
+        self._cache = cache
+
+    def raw(self, n: int) -> Array:
+        """What the network says of frame ``n`` alone  [(h, w, 2) float32 Lab a* b*]."""
+        key = fingerprint("automatic", _VERSION, self._colouriser.fingerprint, self._motion.luma_key(n))
+        held = self._cache.get(key)
+        if held is None:
+            held = {"ab": self._colouriser.predict(self.luma(n), None, None).astype(np.float16)}
+            self._cache.put(key, held)
+        return held["ab"].astype(np.float32)
+
+    def luma(self, n: int) -> Array:
+        """L* of frame ``n`` at the network's size  [(h, w) float32 [0, 100]]."""
+        luma = self._motion.luma(n)
+        return resized(luma, network_size((luma.shape[0], luma.shape[1]), self._colouriser))
+
+    def at(self, n: int, shot: FrameRange, radius: int) -> Automatic:
+        """The automatic pass of frame ``n``, steadied by ``radius`` frames to both sides of its shot."""
+        raw = self.raw(n)
+        if radius == 0:
+            return Automatic(self.luma(n), raw, raw)
+        window = shot.around(n, radius)
+        keys = [self._motion.luma_key(m) for m in window]
+        key = fingerprint("steady", _VERSION, self._colouriser.fingerprint, radius, keys, n - window.start)
+        held = self._cache.get(key)
+        if held is None:
+            held = {"ab": self._steadied(n, window, raw).astype(np.float16)}
+            self._cache.put(key, held)
+        return Automatic(self.luma(n), raw, held["ab"].astype(np.float32))
+
+    def _steadied(self, n: int, window: FrameRange, raw: Array) -> Array:
+        total = raw.copy()
+        weight = np.ones(raw.shape[:2], np.float32)
+        for step in (-1, 1):
+            side = self._from_side(n, window, step)
+            if side is not None:
+                total += side[..., :2]
+                weight += side[..., 2]
+        return np.asarray(total / weight[..., None], np.float32)
+
+    def _from_side(self, n: int, window: FrameRange, step: int) -> Array | None:
+        """Sum of the trusted answers of all frames to one side, carried to ``n``: a, b, weight."""
+        end = window.start if step < 0 else window.stop - 1
+        if end == n:
+            return None
+        acc: Array | None = None
+        for m in range(end, n, -step):
+            raw = self.raw(m)
+            own = np.dstack([raw, np.ones(raw.shape[:2], np.float32)])
+            acc = own if acc is None else acc + own
+            pair = self._motion.pair(m if step < 0 else m - 1)
+            acc = _carried(acc, pair if step < 0 else pair.reversed())
+        return acc
+
+
+def _carried(acc: Array, pair: FlowPair) -> Array:
+    """Planes of the pair's frame a as its frame b sees them, thinned by trust."""
+    h, w = acc.shape[:2]
+    flow = resize_flow(pair.backward, (h, w))
+    trust = resized(pair.backward_trust, (h, w))
+    return warp(acc, flow) * (trust * _DECAY)[..., None]

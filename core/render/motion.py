@@ -1,0 +1,78 @@
+"""Luma and flow of a sequence at working size: made once per pair of frames, cached by content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.contract.fingerprint import fingerprint
+from core.film.colour import luma_of
+from core.film.frame import Frame
+from core.flow import FlowEstimator, FlowPair, to_working
+from core.render.cache import FrameCache
+
+Array = NDArray[np.float32]
+_LUMA_STEPS = np.float32(65535.0 / 100.0)
+_TRUST_STEPS = np.float32(255.0)
+
+
+class ShotMotion:
+    """Fulfils `core.colourise.Motion` for one sequence of frames.
+
+    What is kept is rounded first (luma to 1/655 L*, flow to half precision, trust to 1/255) and used
+    rounded, so that a result does not depend on whether it came from the cache.
+
+    Args:
+        frame: gives frame ``n`` of the sequence.
+        key: gives its content key.
+        estimator: finds the flow.
+        cache: where results are kept.
+    """
+
+    def __init__(
+        self,
+        frame: Callable[[int], Frame],
+        key: Callable[[int], str],
+        estimator: FlowEstimator,
+        cache: FrameCache,
+    ) -> None:
+        self._frame = frame
+        self._key = key
+        self.estimator = estimator
+        self._cache = cache
+
+    def luma_key(self, n: int) -> str:
+        """Content key of frame ``n``'s luma at working size."""
+        return fingerprint("luma", 1, self._key(n))
+
+    def luma(self, n: int) -> Array:
+        """L* of frame ``n`` at working size  [(h, w) float32 [0, 100]]."""
+        key = self.luma_key(n)
+        held = self._cache.get(key)
+        if held is None:
+            luma = to_working(luma_of(self._frame(n).rgb))
+            held = {"luma": np.rint(np.clip(luma, 0, 100) * _LUMA_STEPS).astype(np.uint16)}
+            self._cache.put(key, held)
+        return held["luma"].astype(np.float32) / _LUMA_STEPS
+
+    def pair(self, n: int) -> FlowPair:
+        """Flow between frames ``n`` and ``n + 1``, both ways, with trust."""
+        key = fingerprint("flow", 1, self.estimator.fingerprint, self.luma_key(n), self.luma_key(n + 1))
+        held = self._cache.get(key)
+        if held is None:
+            pair = self.estimator.pair(self.luma(n), self.luma(n + 1))
+            held = {
+                "forward": pair.forward.astype(np.float16),
+                "backward": pair.backward.astype(np.float16),
+                "forward_trust": np.rint(pair.forward_trust * _TRUST_STEPS).astype(np.uint8),
+                "backward_trust": np.rint(pair.backward_trust * _TRUST_STEPS).astype(np.uint8),
+            }
+            self._cache.put(key, held)
+        return FlowPair(
+            held["forward"].astype(np.float32),
+            held["backward"].astype(np.float32),
+            held["forward_trust"].astype(np.float32) / _TRUST_STEPS,
+            held["backward_trust"].astype(np.float32) / _TRUST_STEPS,
+        )
