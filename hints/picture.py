@@ -1,0 +1,163 @@
+"""Masks and stills as values: the bytes of an image file, its hash, and its pixels when asked.
+
+A project is self-contained because these hold the file's own bytes; two are equal when their bytes are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError
+from core.film.colour import Array, srgb_to_lab
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_GREY = 0  # PNG colour type, PNG specification 11.2.1
+MAX_PIXELS = 1 << 28
+
+
+@dataclass(frozen=True, repr=False)
+class Mask:
+    """A mask as 8-bit greyscale PNG; above 127 is inside.
+
+    Raises:
+        InputError: the bytes are not such a PNG (the pixels themselves are decoded only when asked for).
+    """
+
+    png: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.png) < 33 or not self.png.startswith(_PNG):
+            raise InputError("the mask is not a PNG; save it as 8-bit greyscale PNG")
+        depth, colour_type = self.png[24], self.png[25]
+        if depth != 8 or colour_type != _GREY:
+            kind = {0: "greyscale", 2: "RGB", 3: "palette", 4: "greyscale+alpha", 6: "RGBA"}
+            raise InputError(
+                f"the mask is a {depth}-bit {kind.get(colour_type, 'unknown')} PNG; "
+                "save it as 8-bit greyscale"
+            )
+        if b"IEND" not in self.png[-16:]:
+            raise InputError("the mask's file is cut short and cannot be read")
+
+    @staticmethod
+    def of(inside: NDArray[np.bool_]) -> Mask:
+        """The mask of these pixels  [(H, W) bool]; the same pixels give the same bytes."""
+        pixels = np.where(inside, np.uint8(255), np.uint8(0))
+        ok, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 6])
+        if not ok:
+            raise InputError(f"a mask of shape {inside.shape} cannot be written as PNG")
+        return Mask(data.tobytes())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W), from the file's header."""
+        w, h = (int.from_bytes(self.png[i : i + 4], "big") for i in (16, 20))
+        return h, w
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes, hexadecimal."""
+        return hashlib.sha256(self.png).hexdigest()
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """The pixels inside  [(H, W) bool], read-only.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        pixels = _decoded(self.png, cv2.IMREAD_GRAYSCALE, self.size)
+        inside = np.asarray(pixels > 127)
+        inside.setflags(write=False)
+        return inside
+
+    def __repr__(self) -> str:
+        return f"Mask({self.size[1]}x{self.size[0]}, {self.sha256[:8]})"
+
+
+@dataclass(frozen=True, repr=False)
+class Picture:
+    """A coloured still as the bytes of its file (PNG, JPEG, TIFF, WebP …). One with alpha is partial."""
+
+    data: bytes
+
+    @staticmethod
+    def of(rgb: Array) -> Picture:
+        """The still of these pixels, as 16-bit PNG  [(H, W, 3) float32 [0, 1] R'G'B']."""
+        grid = np.rint(np.clip(rgb, 0, 1) * 65535).astype(np.uint16)
+        ok, data = cv2.imencode(".png", np.ascontiguousarray(grid[..., ::-1]))
+        if not ok:
+            raise InputError(f"a picture of shape {rgb.shape} cannot be written as PNG")
+        return Picture(data.tobytes())
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes, hexadecimal."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def extension(self) -> str:
+        """The file name's end that fits the bytes, with its dot."""
+        for magic, end in ((_PNG, ".png"), (b"\xff\xd8", ".jpg"), (b"II*\0", ".tif"), (b"MM\0*", ".tif")):
+            if self.data.startswith(magic):
+                return end
+        return ".webp" if self.data[8:12] == b"WEBP" else ".img"
+
+    @cached_property
+    def rgba(self) -> Array:
+        """The pixels  [(H, W, 4) float32 [0, 1] R'G'B' and alpha, not premultiplied], read-only.
+
+        Raises:
+            InputError: not an image that can be read, or not in colour planes.
+        """
+        pixels = _decoded(self.data, cv2.IMREAD_UNCHANGED)
+        if pixels.ndim != 3 or pixels.shape[2] != 4:
+            # Without alpha there may be an orientation tag to honour, which this path does.
+            pixels = _decoded(self.data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if pixels.dtype not in (np.uint8, np.uint16):
+            raise InputError(f"the still has samples of type {pixels.dtype}; save it as 8 or 16 bit")
+        scaled = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+        alpha = scaled[..., 3:] if scaled.shape[2] == 4 else np.ones((*scaled.shape[:2], 1), np.float32)
+        rgba = np.concatenate([scaled[..., 2::-1], alpha], axis=2)
+        rgba.setflags(write=False)
+        return rgba
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return int(self.rgba.shape[0]), int(self.rgba.shape[1])
+
+    def chroma(self, size: tuple[int, int]) -> tuple[Array, Array, Array]:
+        """The still at another size (h, w): luma, chroma, and how far each pixel is given.
+
+        Returns:
+            L* (h, w), a* b* (h, w, 2), alpha (h, w) [0, 1]; all float32. Another shape is stretched.
+        """
+        h, w = size
+        shrink = self.size[0] * self.size[1] > h * w
+        rgba = cv2.resize(self.rgba, (w, h), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+        rgba = np.asarray(rgba, np.float32).reshape(h, w, 4)
+        lab = srgb_to_lab(rgba[..., :3])
+        luma, ab, alpha = (np.ascontiguousarray(p) for p in (lab[..., 0], lab[..., 1:], rgba[..., 3]))
+        return luma, ab, alpha
+
+    def __repr__(self) -> str:
+        return f"Picture({len(self.data)} bytes, {self.sha256[:8]})"
+
+
+def _decoded(data: bytes, flags: int, size: tuple[int, int] | None = None) -> NDArray[Any]:
+    if size is not None and size[0] * size[1] > MAX_PIXELS:
+        raise InputError(f"the image claims {size[1]}x{size[0]} pixels; that is more than is read")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise InputError("the image cannot be read; is the file complete, and PNG, JPEG, TIFF or WebP?")
+    return pixels
