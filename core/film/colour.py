@@ -48,7 +48,10 @@ _STEPS = np.float32(65535.0)
 
 def _steps(values: Array) -> NDArray[np.uint16]:
     """[0, 1] to numbers of the tables' entries; what lies outside is clipped."""
-    return (np.clip(values, 0.0, 1.0) * _STEPS + np.float32(0.5)).astype(np.uint16)
+    steps = np.clip(values, 0.0, 1.0)
+    steps *= _STEPS
+    steps += np.float32(0.5)
+    return steps.astype(np.uint16)
 
 
 def srgb_to_lab(rgb: Array) -> Array:
@@ -68,7 +71,11 @@ def srgb_to_lab(rgb: Array) -> Array:
 
 def lab_to_srgb(lab: Array) -> Array:
     """Convert Lab to R'G'B', clipped to what the display shows. Inverse of `srgb_to_lab` inside the gamut."""
-    linear = cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2LRGB)
+    return _coded(cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2LRGB))
+
+
+def _coded(linear: Array) -> Array:
+    """Linear RGB to R'G'B', clipped."""
     return np.take(_CODED, _steps(np.sqrt(np.maximum(linear, 0.0))))
 
 
@@ -96,10 +103,14 @@ def join(luma: Array, ab: Array) -> Array:
     if luma.shape != ab.shape[:2]:
         raise ShapeError(f"luma is {luma.shape} but chroma is {ab.shape}; bring both to one size")
     lab = np.dstack([luma, ab]).astype(np.float32)
-    outside = _out_of_gamut(lab)
-    if outside.any():
-        lab[outside, 1:] = fit_gamut(lab[outside, 0], lab[outside, 1:])
-    return lab_to_srgb(lab)
+    linear = cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB)
+    # The conversion clips; so only pixels that touch a wall of the cube can be outside it.
+    at_wall = ((linear <= 0.0) | (linear >= 1.0)).any(axis=-1)
+    if at_wall.any():
+        fitted = lab[at_wall]
+        fitted[:, 1:] = fit_gamut(fitted[:, 0], fitted[:, 1:])
+        linear[at_wall] = cv2.cvtColor(fitted[None], cv2.COLOR_LAB2LRGB)[0]
+    return _coded(linear)
 
 
 def fit_gamut(luma: Array, ab: Array) -> Array:

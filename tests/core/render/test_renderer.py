@@ -123,12 +123,12 @@ def test_a_cancelled_render_keeps_what_is_finished(tmp_path):
     steps = ("level", ("colourise", STEADY))
     token = CancelToken()
     stopped = renderer(tmp_path, steps)
-    done = 0
+    stream = stopped.render(token=token)
+    for _ in range(5):
+        next(stream)
+    token.cancel()
     with pytest.raises(Cancelled):
-        for _ in stopped.render(token=token):
-            done += 1
-            if done == 5:
-                token.cancel()
+        next(stream)
     resumed = renderer(tmp_path, steps)
     pictures(resumed)
     assert resumed.tally.rendered["colourise"] == 12 - 5
