@@ -91,9 +91,7 @@ def imports_of(file: str) -> list[Import]:
             elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
                 for a in child.names:
                     inner = f"{child.module}.{a.name}"
-                    found.append(
-                        Import(file, child.lineno, inner if inner in MODULES else child.module, deferred)
-                    )
+                    found.append(Import(file, child.lineno, inner if inner in MODULES else child.module, deferred))
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             walk(child, deferred or inside)
 
@@ -140,9 +138,7 @@ def test_imports_go_one_way() -> None:
 
 def test_own_code_is_imported_at_the_top() -> None:
     """An import inside a function is a cycle in hiding; only the doors put off what they may not need."""
-    found = [
-        str(i) for i in IMPORTS if i.deferred and room_of(i.module) is not None and not within(i.file, DOORS)
-    ]
+    found = [str(i) for i in IMPORTS if i.deferred and room_of(i.module) is not None and not within(i.file, DOORS)]
     assert not found, faults(found)
 
 
@@ -168,9 +164,7 @@ def test_no_cycles() -> None:
 
 @pytest.mark.parametrize("library", sorted(OWNERS))
 def test_a_library_has_its_owner(library: str) -> None:
-    found = [
-        str(i) for i in IMPORTS if i.module.split(".")[0] == library and not within(i.file, OWNERS[library])
-    ]
+    found = [str(i) for i in IMPORTS if i.module.split(".")[0] == library and not within(i.file, OWNERS[library])]
     assert not found, faults(found)
 
 
@@ -209,9 +203,7 @@ def offers_a_stage(module: str, ending: str) -> bool:
     if ending:
         return True
     tree = TREES.get(module.replace(".", "/") + ".py")
-    return tree is not None and any(
-        isinstance(n, ast.FunctionDef) and n.name == "register" for n in tree.body
-    )
+    return tree is not None and any(isinstance(n, ast.FunctionDef) and n.name == "register" for n in tree.body)
 
 
 def test_nothing_is_registered_or_printed_at_import() -> None:
