@@ -71,7 +71,8 @@ def srgb_to_lab(rgb: Array) -> Array:
 
 def lab_to_srgb(lab: Array) -> Array:
     """Convert Lab to R'G'B', clipped to what the display shows. Inverse of `srgb_to_lab` inside the gamut."""
-    return _coded(cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2LRGB))
+    linear = cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2LRGB)
+    return _coded(np.asarray(linear, np.float32))
 
 
 def _coded(linear: Array) -> Array:
@@ -103,7 +104,7 @@ def join(luma: Array, ab: Array) -> Array:
     if luma.shape != ab.shape[:2]:
         raise ShapeError(f"luma is {luma.shape} but chroma is {ab.shape}; bring both to one size")
     lab = np.dstack([luma, ab]).astype(np.float32)
-    linear = cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB)
+    linear = np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB), np.float32)
     # The conversion clips; so only pixels that touch a wall of the cube can be outside it.
     at_wall = ((linear <= 0.0) | (linear >= 1.0)).any(axis=-1)
     if at_wall.any():

@@ -53,8 +53,12 @@ class AutomaticPass:
         luma = self._motion.luma(n)
         return resized(luma, network_size((luma.shape[0], luma.shape[1]), self._colouriser))
 
-    def at(self, n: int, shot: FrameRange, radius: int) -> Automatic:
-        """The automatic pass of frame ``n``, steadied by ``radius`` frames to both sides of its shot."""
+    def at(self, n: int, shot: FrameRange, radius: int, *, at_once: bool = False) -> Automatic:
+        """The automatic pass of frame ``n``, steadied by ``radius`` frames to both sides of its shot.
+
+        With ``at_once`` the frames around are not made for it: what the network says of this frame alone
+        stands in until somebody has rendered them.
+        """
         raw = self.raw(n)
         if radius == 0:
             return Automatic(self.luma(n), raw, raw)
@@ -62,6 +66,8 @@ class AutomaticPass:
         keys = [self._motion.luma_key(m) for m in window]
         key = fingerprint("steady", _VERSION, self._colouriser.fingerprint, radius, keys, n - window.start)
         held = self._cache.get(key)
+        if held is None and at_once:
+            return Automatic(self.luma(n), raw, raw)
         if held is None:
             held = {"ab": self._steadied(n, window, raw).astype(np.float16)}
             self._cache.put(key, held)

@@ -44,9 +44,7 @@ class FrameCache:
         CacheError: the folder cannot be made.
     """
 
-    def __init__(
-        self, root: Path, budget_bytes: int = DEFAULT_BUDGET, *, memory_bytes: int = 256 << 20
-    ) -> None:
+    def __init__(self, root: Path, budget_bytes: int = DEFAULT_BUDGET, *, memory_bytes: int = 256 << 20) -> None:
         self.root = root
         self.budget = budget_bytes
         self._memory: OrderedDict[str, Arrays] = OrderedDict()
@@ -58,9 +56,7 @@ class FrameCache:
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CacheError(
-                f"cache folder {root}: {error.strerror}; choose another with POCHOIR_CACHE"
-            ) from None
+            raise CacheError(f"cache folder {root}: {error.strerror}; choose another with POCHOIR_CACHE") from None
 
     def has(self, key: str) -> bool:
         """Whether an object of this key is there (its digest is checked when it is read)."""

@@ -101,9 +101,7 @@ class Line:
         at = (i, shot.range.start)
         if at not in self._shot_keys:
             node = self.nodes[i]
-            self._shot_keys[at] = fingerprint(
-                "shot", node.name, *node.parts, [self.key(i - 1, m) for m in shot.range]
-            )
+            self._shot_keys[at] = fingerprint("shot", node.name, *node.parts, [self.key(i - 1, m) for m in shot.range])
         return self._shot_keys[at]
 
     def _make_key(self, i: int, n: int) -> str:
@@ -144,14 +142,10 @@ def lay_out(clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registr
         params: Any = build(stage.Params, spec.params, where=f"stage {spec.name}")
         if isinstance(stage, RetimeStage):
             if any(isinstance(node.stage, RetimeStage) for node in nodes):
-                raise RecipeError(
-                    f"recipe: '{spec.name}' retimes a film that is retimed already; keep one of them"
-                )
+                raise RecipeError(f"recipe: '{spec.name}' retimes a film that is retimed already; keep one of them")
             gives = stage.retime(timeline, params)
         else:
-            gives = Timeline(
-                stage.size(timeline.size, params), timeline.shots, timeline.times, timeline.sources
-            )
+            gives = Timeline(stage.size(timeline.size, params), timeline.shots, timeline.times, timeline.sources)
         parts = (stage.version, params, *stage.key_parts(params))
         nodes.append(Node(stage, params, timeline, gives, parts))
         timeline = gives

@@ -28,8 +28,9 @@ from core.contract.stage import (
     Window,
 )
 from core.errors import PochoirError, RecipeError, StageError
+from core.film.colour import luma_of
 from core.film.frame import Frame, on_grid
-from core.film.shot import Shot
+from core.film.shot import Shot, shot_of
 from core.film.timebase import FrameRange
 from core.models.device import pick_device
 from core.render.automatic import AutomaticPass
@@ -88,6 +89,7 @@ class Renderer:
         self._decoded: OrderedDict[int, Frame] = OrderedDict()
         self._reader: Iterator[Frame] | None = None
         self._next = 0
+        self._looked_at: tuple[int, Array] | None = None
         self._work = _Work(silent, CancelToken(), {})
         at = self.line.index(Colourise.name)
         if at is not None:
@@ -101,9 +103,7 @@ class Renderer:
         stage, params = node.stage, node.params
         assert isinstance(stage, Colourise)
         estimator = plugins.flows.get(params.flow)(self.device)
-        motion = ShotMotion(
-            lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache
-        )
+        motion = ShotMotion(lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache)
         automatic = AutomaticPass(motion, stage.colouriser(params.colouriser, self.device), self.cache)
         self.hint_source = hints(node.takes, motion, self.cache) if hints else None
         self.side = _ColourSide(node.takes, motion, automatic, params, self.hint_source)
@@ -133,9 +133,7 @@ class Renderer:
         for i in range(self.line.last, 0, -1):
             node = self.line.nodes[i]
             made = {n for n in wanted if not _passes_through(node, n)}
-            lacking = {
-                n for n in made if self._hangs_on(unsaid, i, n) or not self.cache.has(self.line.key(i, n))
-            }
+            lacking = {n for n in made if self._hangs_on(unsaid, i, n) or not self.cache.has(self.line.key(i, n))}
             missing[node.name] = len(lacking)
             wanted = _inputs(node, lacking, wanted - made)
             if i == at:
@@ -228,9 +226,7 @@ class Renderer:
         if at is not None and i >= at and self.hint_source is not None:
             shot = self.line.nodes[i].shot(n)
             first = int(self.line.nodes[i].gives.sources[shot.range.start])
-            colouring = next(
-                s for s in self.line.nodes[at].takes.shots if _holds(self.line.nodes[at], s, first)
-            )
+            colouring = next(s for s in self.line.nodes[at].takes.shots if _holds(self.line.nodes[at], s, first))
             if len(self.hint_source.reach(colouring)):
                 self.hint_source.carry(colouring, silent, CancelToken())
         return self._get(i, n)
@@ -239,6 +235,30 @@ class Renderer:
         """Frame ``n`` as the colouring gets it: repaired, still grey."""
         at = self.line.index(Colourise.name)
         return self._get((at if at is not None else self.line.last + 1) - 1, n)
+
+    def recolour(self, n: int, said: Field | None) -> Array:
+        """Frame ``n`` as the colouring would give it if hints said this of it: at once, kept nowhere.
+
+        Args:
+            n: frame of the colouring's input.
+            said: a field at working size, or None for the automatic colour alone.
+
+        Returns:
+            [(H, W, 3) float32 [0, 1] R'G'B']
+
+        Raises:
+            RecipeError: the colouring is off.
+        """
+        at = self.line.index(Colourise.name)
+        if at is None or self.side is None:
+            raise RecipeError("step 'colourise' is off; switch it on to see colour")
+        node = self.line.nodes[at]
+        assert isinstance(node.stage, Colourise)
+        if self._looked_at is None or self._looked_at[0] != n:
+            self._looked_at = (n, luma_of(self._get(at - 1, n).rgb))
+        colouriser = node.stage.colouriser(node.params.colouriser, self.device)
+        automatic = self.side.automatic(n, at_once=True)
+        return node.stage.paint(self._looked_at[1], self.side.luma(n), automatic, said, node.params, colouriser)
 
     def matte(self, n: int, step: str) -> Array:
         """What a repair step takes for damage on frame ``n``  [(H, W) float32 [0, 1]].
@@ -287,9 +307,7 @@ class Renderer:
         except PochoirError:
             raise
         except Exception as error:
-            raise StageError(
-                f"stage {node.name} failed on frame {n}, shot {context.shot.id}: {error!r}"
-            ) from error
+            raise StageError(f"stage {node.name} failed on frame {n}, shot {context.shot.id}: {error!r}") from error
 
     def _states(self, i: int, shot: Shot) -> NDArray[Any]:
         """A whole-shot stage's state for each frame of the shot, measured and solved once."""
@@ -353,9 +371,7 @@ class _Work:
         self.tally.rendered[name] = self.tally.rendered.get(name, 0) + 1
         self.tally.reused[name] = max(0, self.tally.reused.get(name, 0) - 1)
         self._done += 1
-        self.report(
-            Progress(name, node.shot(n).id, self._done, max(self._total, self._done), self._seconds_left())
-        )
+        self.report(Progress(name, node.shot(n).id, self._done, max(self._total, self._done), self._seconds_left()))
 
     def _seconds_left(self) -> float:
         """Each step's own pace times what it has left; a step not met yet is taken for an average one."""
@@ -391,9 +407,9 @@ class _ColourSide:
         return self._hints.locks(n) if self._hints else ()
 
     def automatic(self, n: int, *, at_once: bool = False) -> Automatic:
-        """The automatic pass of frame ``n``; ``at_once`` leaves out the frames around it."""
-        shot = next(s for s in self._timeline.shots if n in s.range)
-        return self._automatic.at(n, shot.range, 0 if at_once else self._params.steady)
+        """The automatic pass of frame ``n``; see `AutomaticPass.at`."""
+        shot = shot_of(self._timeline.shots, n)
+        return self._automatic.at(n, shot.range, self._params.steady, at_once=at_once)
 
     def luma(self, n: int) -> Array:
         return self.motion.luma(n)

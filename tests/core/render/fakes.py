@@ -101,9 +101,7 @@ class Double(StageBase):
         sources = [p for n in range(timeline.count) for p in (Fraction(n), n + (0 if n in last else half))]
         times = [timeline.times[0] + (timeline.times[-1] - timeline.times[0]) * j / len(sources)
                  for j in range(len(sources) + 1)]  # fmt: skip
-        shots = tuple(
-            replace(s, range=FrameRange(2 * s.range.start, 2 * s.range.stop)) for s in timeline.shots
-        )
+        shots = tuple(replace(s, range=FrameRange(2 * s.range.start, 2 * s.range.stop)) for s in timeline.shots)
         return Timeline(timeline.size, shots, tuple(times), tuple(map(Fraction, sources)))
 
     def blend(self, before: Frame, after: Frame, t: float, params: Any, context: StageContext) -> np.ndarray:

@@ -173,3 +173,12 @@ def test_matte_of_a_stage_that_has_none_is_refused(tmp_path):
 def test_hints_without_colouring_are_refused(tmp_path):
     with pytest.raises(RecipeError, match="colourise"):
         renderer(tmp_path, ("blur",), hints=fakes.Hints({1}))
+
+
+def test_recolouring_at_once_agrees_with_the_render(tmp_path):
+    hints = fakes.Hints({1})
+    r = renderer(tmp_path, (("colourise", STEADY),), count=4, cuts=(), hints=hints)
+    truth = pictures(r)[1]
+    # The neighbours are rendered by now, so what is shown at once is what the render gives.
+    assert np.abs(r.recolour(1, hints.field(1)) - truth).max() <= 0.5 / 65535 + 1e-7
+    assert not np.array_equal(r.recolour(1, None), r.recolour(1, hints.field(1)))
