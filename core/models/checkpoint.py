@@ -1,0 +1,169 @@
+"""Read the checkpoints that authors publish: safely, checked against the network they are for, norms folded.
+
+A checkpoint is a stranger's file. It is unpickled with `weights_only`, so that it can run nothing; names and
+shapes are compared with the network's before it takes them; numbers must be finite.
+
+Source: Miyato et al. 2018 (spectral norm), Salimans & Kingma 2016 (weight norm).
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from core.errors import WeightsError
+
+# What torch and zipfile raise over files that are cut, foreign or hostile.
+_UNREADABLE = (
+    OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
+    pickle.UnpicklingError, zipfile.BadZipFile,
+)  # fmt: skip
+COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a published checkpoint's tensors as they stand.
+
+    One that was saved with the optimiser's state, as ``{"model": …, "opt": …}``, gives the model's.
+
+    Args:
+        path: a file written by ``torch.save``, of today's kind or the one before torch 1.6
+
+    Returns:
+        Published name to tensor, on the CPU.
+
+    Raises:
+        WeightsError: not such a file, or one that holds more than tensors, or claims more than its size.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            _check_packing(path)
+        # DeOldify's files hold the learning-rate slice of their training; a slice is a plain value.
+        with torch.serialization.safe_globals([slice]):
+            data = torch.load(path, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
+    if isinstance(data, dict) and set(data) == {"model", "opt"}:
+        data = data["model"]
+    if not isinstance(data, dict) or not all(isinstance(v, Tensor) for v in data.values()):
+        raise WeightsError(f"{path}: holds no table of tensors; it is not a checkpoint of a network")
+    for name, tensor in data.items():
+        # A tensor of stride 0 claims any size from a few stored bytes; the first sum would make it real.
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
+    return dict(data)
+
+
+def _check_packing(path: Path) -> None:
+    """Refuse archives that would unpack to more than they weigh: torch stores, it never deflates."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or (
+        sum(e.file_size for e in entries) > path.stat().st_size
+    ):
+        raise WeightsError(f"{path}: is packed as no checkpoint is; fetch it again")
+
+
+def fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turn spectral norm and weight norm into the plain weights they stand for.
+
+    Spectral norm (``weight_orig``, ``weight_u``, ``weight_v``): the weight divided by u . (W v), with the
+    stored u and v. Weight norm (``weight_g``, ``weight_v``): g v / |v|, per output channel.
+
+    Args:
+        published: name to tensor; left as it is
+
+    Returns:
+        Name to tensor, with ``weight`` in place of those, without training's step counters.
+
+    Raises:
+        WeightsError: a part of a norm is missing, or sigma or |v| is zero.
+
+    Source: Miyato et al. 2018, algorithm 1; Salimans & Kingma 2016, equation 2.
+    """
+    plain: dict[str, Tensor] = {}
+    for name, tensor in published.items():
+        stem, _, leaf = name.rpartition(".")
+        if leaf == "weight_orig":
+            u, v = _part(published, stem, "weight_u"), _part(published, stem, "weight_v")
+            _check_vectors(stem, tensor, u, v)
+            sigma = torch.dot(u, torch.mv(tensor.flatten(1), v))
+            plain[f"{stem}.weight"] = tensor / _not_zero(sigma, stem)
+        elif leaf == "weight_g":
+            v = _part(published, stem, "weight_v")
+            length = torch.linalg.vector_norm(v.flatten(1), dim=1).reshape(-1, *[1] * (v.ndim - 1))
+            plain[f"{stem}.weight"] = v * (tensor.reshape(length.shape) / _not_zero(length, stem))
+        elif leaf not in ("weight_u", "weight_v", COUNTER):
+            plain[name] = tensor
+    return plain
+
+
+def _part(published: Mapping[str, Tensor], stem: str, leaf: str) -> Tensor:
+    try:
+        return published[f"{stem}.{leaf}"]
+    except KeyError:
+        raise WeightsError(f"checkpoint: '{stem}.{leaf}' is missing beside its norm's other parts") from None
+
+
+def _check_vectors(stem: str, weight: Tensor, u: Tensor, v: Tensor) -> None:
+    if weight.ndim < 2 or u.shape != weight.shape[:1] or v.numel() != weight[0].numel() or v.ndim != 1:
+        raise WeightsError(
+            f"checkpoint: '{stem}.weight_orig' is {tuple(weight.shape)}, but its "
+            f"u is {tuple(u.shape)} and its v {tuple(v.shape)}; the file is damaged"
+        )
+
+
+def _not_zero(value: Tensor, stem: str) -> Tensor:
+    if not bool((value != 0).all()):
+        raise WeightsError(f"checkpoint: the norm of '{stem}' is zero; the file is damaged")
+    return value
+
+
+def fit(weights: Mapping[str, Tensor], network: torch.nn.Module, *, where: str) -> dict[str, Tensor]:
+    """Check weights against the network they are for, by name, shape, kind and value.
+
+    Args:
+        weights: plain name to tensor
+        network: whose parameters and buffers they shall be; may live on the meta device
+        where: what to name in a message, e.g. the checkpoint's path
+
+    Returns:
+        Exactly what the network asks for, as contiguous float32, its step counters at 0.
+
+    Raises:
+        WeightsError: something is missing, too much, of another shape, or not finite.
+    """
+    wanted = network.state_dict()
+    counters = {n for n in wanted if n.rpartition(".")[2] == COUNTER}
+    for name in sorted((wanted.keys() - counters) ^ weights.keys()):
+        fault = "is missing" if name in wanted else "is not of this network"
+        raise WeightsError(f"{where}: '{name}' {fault}; is it the right file for this model?")
+    fitted: dict[str, Tensor] = {n: torch.zeros((), dtype=torch.long) for n in counters}
+    for name, tensor in weights.items():
+        shape = tuple(wanted[name].shape)
+        if tuple(tensor.shape) != shape or not tensor.is_floating_point():
+            raise WeightsError(
+                f"{where}: '{name}' is {tuple(tensor.shape)} {tensor.dtype}, the network has {shape} float32"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(f"{where}: '{name}' holds numbers that are not finite; the file is damaged")
+        fitted[name] = tensor.to(torch.float32).contiguous()
+    return fitted
+
+
+def load_into(network: torch.nn.Module, published: Mapping[str, Tensor], *, where: str) -> None:
+    """Give a network (on the meta device or not) the weights of a published checkpoint.
+
+    Raises:
+        WeightsError: as `fold_norms` and `fit`.
+    """
+    fitted: dict[str, Any] = fit(fold_norms(published), network, where=where)
+    network.load_state_dict(fitted, strict=True, assign=True)
+    network.requires_grad_(False)

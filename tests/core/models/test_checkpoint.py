@@ -1,0 +1,163 @@
+"""Strangers' checkpoints: what is read, what is refused, and that norms fold to the weights torch would use."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from core.errors import WeightsError
+from core.models.checkpoint import fold_norms, load_into, read_checkpoint
+
+# The published files were made with torch's old weight norm; so is the one here.
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+
+
+@pytest.fixture
+def normed() -> nn.Sequential:
+    """A convolution under spectral norm, one under weight norm, a batch norm; trained a little, then at rest."""
+    torch.manual_seed(3)
+    net = nn.Sequential(
+        torch.nn.utils.spectral_norm(nn.Conv2d(3, 8, 3, bias=False)),
+        nn.BatchNorm2d(8),
+        torch.nn.utils.weight_norm(nn.Conv2d(8, 4, 1)),
+    )
+    for _ in range(3):
+        net(torch.randn(2, 3, 9, 9))  # in training mode: moves u and v, and the batch norm's statistics
+    return net.eval()
+
+
+def plain() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 1)).eval()
+
+
+def test_folded_norms_give_what_torch_gives(normed):
+    net = plain()
+    load_into(net, normed.state_dict(), where="memory")
+    x = torch.randn(1, 3, 17, 13)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), normed(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_network_without_memory_takes_the_weights(normed):
+    with torch.device("meta"):
+        net = plain()
+    load_into(net, normed.state_dict(), where="memory")
+    assert {p.device.type for p in net.parameters()} == {"cpu"}
+    assert not any(p.requires_grad for p in net.parameters())
+
+
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before torch 1.6"])
+def test_a_file_saved_with_its_optimiser_is_read(tmp_path, normed, legacy):
+    path = tmp_path / "gen.pth"
+    # As the published files have it: the optimiser's state beside the model's, with a slice of learning rates.
+    data = {"model": normed.state_dict(), "opt": {"lr": slice(1e-6, 1e-3, None), "m": torch.ones(2)}}
+    torch.save(data, path, _use_new_zipfile_serialization=not legacy)
+    read = read_checkpoint(path)
+    assert list(read) == list(normed.state_dict())
+    assert all(torch.equal(read[k], v) for k, v in normed.state_dict().items())
+
+
+class Hostile:
+    """Unpickled without care, it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_file_that_would_run_something_is_refused_and_runs_nothing(tmp_path, legacy):
+    path, mark = tmp_path / "gen.pth", tmp_path / "mark"
+    torch.save({"model": Hostile(mark), "opt": 0}, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(WeightsError, match=r"gen\.pth"):
+        read_checkpoint(path)
+    assert not mark.exists()
+
+
+def test_a_packed_file_is_refused_before_it_is_unpacked(tmp_path):
+    path, bomb = tmp_path / "gen.pth", tmp_path / "bomb.pth"
+    torch.save({"w": torch.zeros(1 << 20)}, path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        for entry in source.infolist():
+            packed.writestr(entry.filename, source.read(entry))
+    with pytest.raises(WeightsError, match="packed"):
+        read_checkpoint(bomb)
+
+
+def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
+    path = tmp_path / "gen.pth"
+    torch.save({"w": torch.zeros(1).expand(100_000, 100_000)}, path)
+    with pytest.raises(WeightsError, match="'w' claims"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
+def test_other_files_are_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "gen.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_table_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "gen.pth"
+    torch.save({"epoch": 3}, path)
+    with pytest.raises(WeightsError, match="no table of tensors"):
+        read_checkpoint(path)
+
+
+def spoil(weights: dict[str, torch.Tensor], how: str) -> None:
+    if how == "missing":
+        del weights["1.running_var"]
+    elif how == "extra":
+        weights["7.weight"] = torch.zeros(1)
+    elif how == "shape":
+        weights["2.bias"] = torch.zeros(5)
+    elif how == "kind":
+        weights["2.bias"] = torch.zeros(4, dtype=torch.int64)
+    elif how == "nan":
+        weights["2.bias"][2] = float("nan")
+    elif how == "zero norm":
+        weights["0.weight_u"] = torch.zeros(8)
+    elif how == "lost vector":
+        del weights["0.weight_v"]
+    elif how == "short vector":
+        weights["0.weight_v"] = torch.zeros(5)
+
+
+@pytest.mark.parametrize(
+    ("how", "named"),
+    [
+        ("missing", "1.running_var"),
+        ("extra", "7.weight"),
+        ("shape", "2.bias"),
+        ("kind", "2.bias"),
+        ("nan", "2.bias"),
+        ("zero norm", "0"),
+        ("lost vector", "0.weight_v"),
+        ("short vector", "0.weight_orig"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(normed, how, named):
+    weights = OrderedDict((k, v.clone()) for k, v in normed.state_dict().items())
+    spoil(weights, how)
+    net = plain()
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    with pytest.raises(WeightsError, match=f"'{named}'"):
+        load_into(net, weights, where="gen.pth")
+    assert all(torch.equal(net.state_dict()[k], v) for k, v in before.items())
+
+
+def test_folding_leaves_its_input_alone(normed):
+    before = {k: v.clone() for k, v in normed.state_dict().items()}
+    fold_norms(normed.state_dict())
+    assert all(torch.equal(normed.state_dict()[k], v) for k, v in before.items())

@@ -1,0 +1,208 @@
+"""The port of DeOldify against what the authors' own code gave for the same inputs and weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.contract.plugins import Plugins
+from core.errors import InputError, ModelMissingError, WeightsError
+from core.film.colour import luma_of, srgb_to_lab
+from core.models import deoldify
+from core.models.checkpoint import load_into
+from core.models.deoldify import DeOldify, squeeze, transplant
+from core.models.deoldify_net import Generator
+
+PARITY = Path(__file__).resolve().parents[4] / "shared" / "parity"
+needs_parity = pytest.mark.skipif(not (PARITY / "weights_rule.py").is_file(), reason=f"no parity fixtures in {PARITY}")
+FIXTURES = {"wide": "deoldify_stable_video", "deep": "deoldify_artistic"}
+
+
+class Fixture:
+    """One folder of recorded inputs and outputs."""
+
+    def __init__(self, name: str) -> None:
+        folder = PARITY / name
+        self.config = json.loads((folder / "config.json").read_text())
+        self.keys = json.loads((folder / "keys.json").read_text())["keys"]
+        self.inputs = np.load(folder / "input.npz")
+        self.outputs = np.load(folder / "output.npz")
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        spec = importlib.util.spec_from_file_location("weights_rule", PARITY / "weights_rule.py")
+        assert spec is not None
+        assert spec.loader is not None
+        rule = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(rule)
+        keys = [(k["name"], k["shape"], k["dtype"]) for k in self.keys]
+        return rule.make_weights(keys, self.config["weights"])
+
+    def case(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]:
+        spec = next(c for c in self.config["cases"] if c["name"] == name)
+        given = {k: self.inputs[f"{name}.{k}"] for k in spec["inputs"]}
+        return given, {k: self.outputs[f"{name}.{k}"] for k in spec["outputs"]}, spec["outputs"]
+
+
+def warm_up() -> None:
+    """The first parallel transcendental of a process may be wrong by 1e-4 on one thread; have it done."""
+    x = torch.rand(1 << 17) + 0.1
+    for name in ("exp", "sqrt", "tanh", "sigmoid", "rsqrt"):
+        getattr(torch, name)(x)
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Fixture:
+    return Fixture(FIXTURES["deep"])
+
+
+@pytest.fixture(scope="module")
+def artistic(recorded, tmp_path_factory) -> DeOldify:
+    """The artistic generator with the recorded weights, by way of a file as its authors publish it."""
+    warm_up()
+    folder = tmp_path_factory.mktemp("models")
+    path = folder / "ColorizeArtistic_gen.pth"
+    torch.save(
+        {"model": recorded.weights(), "opt": {"lr": slice(0.1, 0.2)}}, path, _use_new_zipfile_serialization=False
+    )
+    made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device="cpu")
+    path.unlink()
+    return made
+
+
+@pytest.fixture(scope="module")
+def small() -> DeOldify:
+    """Random weights, for what needs no truth."""
+    return DeOldify.random_init("deoldify-artistic", seed=5, render_factor=2, device="cpu")
+
+
+def within(got: np.ndarray, wanted: np.ndarray, limits: dict[str, Any]) -> None:
+    apart = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+    assert got.shape == wanted.shape
+    assert apart.max() <= limits["max_abs"]
+    assert apart.mean() <= limits.get("mean_abs", np.inf)
+
+
+@needs_parity
+@pytest.mark.parametrize("kind", ["wide", "deep"])
+def test_names_and_shapes_are_the_published_ones(kind):
+    published = {k["name"]: tuple(k["shape"]) for k in Fixture(FIXTURES[kind]).keys}
+    plain = {}
+    for name, shape in published.items():
+        stem, _, leaf = name.rpartition(".")
+        if leaf == "weight_g":
+            plain[f"{stem}.weight"] = published[f"{stem}.weight_v"]
+        elif leaf not in ("weight_u", "weight_v"):
+            plain[f"{stem}.weight" if leaf == "weight_orig" else name] = shape
+    with torch.device("meta"):
+        net = Generator(kind)
+    assert {k: tuple(v.shape) for k, v in net.state_dict().items()} == plain
+
+
+@needs_parity
+@pytest.mark.parametrize("case", ["net112", "net128", "net96x128"])
+def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, case):
+    given, wanted, limits = recorded.case(case)
+    with torch.inference_mode():
+        got = artistic._network(torch.from_numpy(given["x"])).numpy()
+    within(got, wanted["y"], limits["y"])
+
+
+@needs_parity
+@pytest.mark.parametrize("factor", [8, 7])
+def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor):
+    given, wanted, limits = recorded.case(f"pipeline_rf{factor}")
+    model = DeOldify(artistic._network, name=artistic.name, weights="fixture", render_factor=factor, device="cpu")
+    small = squeeze(given["rgb"], factor * 16)
+    within(small, wanted["model_input_rgb"], limits["model_input_rgb"])
+    within(model.faithful_colour(small), wanted["model_image"], limits["model_image"])
+    within(model.faithful(given["rgb"]), wanted["final"], limits["final"])
+    # The last step by itself, from the recorded colour.
+    np.testing.assert_array_equal(transplant(given["rgb"], wanted["raw_color"]), wanted["final"])
+
+
+@needs_parity
+@pytest.mark.slow
+def test_the_video_network_gives_the_recorded_numbers():
+    warm_up()
+    fixture = Fixture(FIXTURES["wide"])
+    given, wanted, limits = fixture.case("net112")
+    with torch.device("meta"):
+        net = Generator("wide")
+    load_into(net, fixture.weights(), where="fixture")
+    with torch.inference_mode():
+        got = net(torch.from_numpy(given["x"])).numpy()
+    within(got, wanted["y"], limits["y"])
+
+
+@needs_parity
+def test_both_roads_agree_on_chroma(artistic, recorded):
+    """Float and 8-bit differ by their roundings and by where the picture is clipped, not by more."""
+    rgb = recorded.case("pipeline_rf8")[0]["rgb"]
+    grey = np.repeat(squeeze(rgb, 128)[..., :1], 3, axis=-1)
+    ab = artistic.predict(luma_of(grey.astype(np.float32) / 255), None, None)
+    eight = srgb_to_lab(artistic.faithful(grey).astype(np.float32) / 255)[..., 1:]
+    assert np.abs(eight).mean() > 5  # there is something to agree on
+    assert np.abs(ab - eight).mean() < 1.0
+
+
+def test_any_size_gives_chroma_of_that_size(small):
+    luma = np.linspace(0, 100, 37 * 53, dtype=np.float32).reshape(37, 53)
+    ab = small.predict(luma)
+    assert ab.shape == (37, 53, 2)
+    assert ab.dtype == np.float32
+    assert np.isfinite(ab).all()
+    assert np.abs(ab).max() < 128
+
+
+def test_hints_are_not_looked_at(small):
+    luma = np.random.default_rng(0).uniform(0, 100, (32, 48)).astype(np.float32)
+    hint = np.full((32, 48, 2), 40, np.float32)
+    asked = small.predict(luma, hint, np.ones((32, 48), np.float32))
+    np.testing.assert_array_equal(asked, small.predict(luma, None, None))
+
+
+def test_training_mode_cannot_be_entered(small):
+    small._network.train()
+    assert not any(m.training for m in small._network.modules())
+
+
+def test_the_fingerprint_holds_weights_and_render_factor(small):
+    net = small._network
+    made = [
+        DeOldify(net, name=n, weights=w, render_factor=f, device="cpu").fingerprint
+        for n, w, f in [("deoldify", "x", 21), ("deoldify", "x", 22), ("deoldify", "y", 21)]
+    ]
+    assert len(set(made)) == 3
+    assert made[0] == DeOldify(net, name="deoldify", weights="x", render_factor=21, device="cpu").fingerprint
+
+
+@pytest.mark.parametrize("factor", [0, 1, 500])
+def test_a_render_factor_out_of_bounds_is_refused(small, factor):
+    with pytest.raises(InputError, match=f"render factor {factor}"):
+        DeOldify(small._network, name="deoldify", weights="x", render_factor=factor, device="cpu")
+
+
+def test_a_missing_checkpoint_says_which_where_and_whence(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path))
+    plugins = Plugins()
+    deoldify.register(plugins)
+    assert set(plugins.colourisers) == {"deoldify", "deoldify-stable", "deoldify-artistic"}
+    with pytest.raises(ModelMissingError) as caught:
+        plugins.colourisers.get("deoldify")("cpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("ColorizeVideo_gen.pth", str(tmp_path), "https://"):
+        assert part in message
+
+
+def test_the_wrong_checkpoint_is_refused_by_name(tmp_path):
+    path = tmp_path / "ColorizeArtistic_gen.pth"
+    torch.save({"layers.0.0.weight": torch.zeros(64, 3, 7, 7)}, path)
+    with pytest.raises(WeightsError, match=r"ColorizeArtistic_gen\.pth: 'layers\."):
+        DeOldify.load("deoldify-artistic", tmp_path)
