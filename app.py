@@ -1,0 +1,127 @@
+"""The door: one command, then the room that does it.
+
+    python app.py studio | restore | render | analyse | project | hints | models | bench | doctor
+
+This is the only place that knows all rooms. Rooms are imported once the arguments are understood, because
+torch and gradio take seconds to import and `--help`, or a slip of the pen, should be answered at once.
+
+Exit status: 0 done; 2 the input or the arguments are wrong (one line on stderr says what, where, what to
+do); 1 failed; 130 stopped by the person, everything finished so far kept.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from core.errors import Cancelled, InputError, PochoirError
+from studio.cli import Answer, parser
+
+# What comes with the house, in order: of segmenters the first that can work is asked.
+BUILTINS = (
+    "core.restore",  # deflicker, dedust, upscale
+    "core.flow",  # DIS, which needs no weights
+    "core.colourise",  # the colouring itself and the embedded colouriser
+    "core.interpolate",  # retiming, last in the line
+    "core.models.deoldify",  # a published colouriser, where its checkpoint is on the shelf
+    "hints.sam",  # segment-anything, where its checkpoint is on the shelf
+    "hints.segment",  # the classical segmenter that always works
+)
+
+DONE, FAILED, WRONG_INPUT, STOPPED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the arguments; those of the process where None.
+
+    Returns:
+        The exit status.
+    """
+    logging.basicConfig(format="pochoir: %(message)s", level=logging.WARNING)
+    try:
+        args = parser().parse_args(argv)
+        answer = ROOMS.get(args.command, run)(args)
+        tell(answer, as_json=getattr(args, "json", False))
+        return answer.status
+    except (KeyboardInterrupt, Cancelled):
+        return complain("stopped; everything finished so far is kept, the same command goes on from there", STOPPED)
+    except InputError as error:
+        return complain(str(error), WRONG_INPUT)
+    except PochoirError as error:
+        return complain(str(error), FAILED)
+    except Exception as error:
+        if os.environ.get("POCHOIR_TRACE"):
+            traceback.print_exc()
+        return complain(
+            f"an unforeseen fault, {type(error).__name__}: {error}; set POCHOIR_TRACE=1 to see where", FAILED
+        )
+
+
+def run(args: Namespace) -> Answer:
+    """A command of the studio, with its progress drawn on stderr."""
+    command = load(args.run)
+    bar = load("studio.bar:Bar")
+    with bar() as report:
+        answer: Answer = command(args, builtins(), report)
+    return answer
+
+
+def serve(args: Namespace) -> Answer:
+    """`studio`: the browser's side, until it is interrupted."""
+    load("studio.ui.server:serve")(
+        args.project,
+        host=args.host,
+        port=args.port,
+        auth_file=args.auth,
+        root_path=args.root_path,
+        plugins=builtins(),
+    )
+    return Answer({})
+
+
+def bench(args: Namespace) -> Answer:
+    """`bench`: one measurement."""
+    result = load("bench.index:run_bench")(args.name, args.data, limit=args.limit, seed=args.seed)
+    return Answer(result, tuple(load("bench.index:table")(result).splitlines()))
+
+
+ROOMS: dict[str, Callable[[Namespace], Answer]] = {"studio": serve, "bench": bench}
+
+
+def builtins() -> Any:
+    """Everything registered: what comes with the house, then what strangers installed."""
+    return load("core.contract.plugins:load_plugins")([import_module(name) for name in BUILTINS])
+
+
+def load(name: str) -> Any:
+    """A function by ``module:function``, imported now."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+def tell(answer: Answer, *, as_json: bool) -> None:
+    """Write what a command reports on stdout."""
+    if as_json:
+        print(json.dumps(answer.data, ensure_ascii=False))
+    elif answer.lines:
+        print("\n".join(answer.lines))
+
+
+def complain(message: str, status: int) -> int:
+    """One line on stderr, whatever the message."""
+    print(f"pochoir: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
