@@ -36,7 +36,7 @@ class ModelCard:
         licence: of code and weights, with its caveat where there is one.
         paper: where it is described.
         files: any one of them is enough; the first is the one recommended.
-        instead: what the program uses where the file is missing.
+        instead: what the program does where the file is missing.
         supported: whether this version can run it.
         built_in: the weights come with the program.
     """
@@ -52,10 +52,10 @@ class ModelCard:
     built_in: bool = False
 
 
-_EMBEDDED = "the embedded colouriser"
+_EMBEDDED = "the embedded colouriser is used"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
-_CLASSICAL = "the classical segmenter"
+_CLASSICAL = "the classical segmenter is used"
 _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
 
@@ -67,7 +67,7 @@ CARDS: tuple[ModelCard, ...] = (
         "Apache-2.0; trained on openly licensed stills only, see the model card beside the weights",
         "this project, bench/train",
         (),
-        "nothing: it always comes with the program",
+        "nothing stands in for it",
         built_in=True,
     ),
     ModelCard(
@@ -182,7 +182,7 @@ CARDS: tuple[ModelCard, ...] = (
         "MIT for the code; the weights hold a flow network that is not for commercial use (PWC-Net)",
         "Bao et al. 2019, Depth-Aware Video Frame Interpolation",
         (ModelFile("best.pth", "http://vllab1.ucmerced.edu/~wenbobao/DAIN/best.pth"),),
-        "interpolation along optical flow",
+        "interpolation follows DIS optical flow",
         supported=False,
     ),
     ModelCard(
@@ -192,7 +192,7 @@ CARDS: tuple[ModelCard, ...] = (
         "MIT",
         "Huang et al. 2022, Real-Time Intermediate Flow Estimation for Video Frame Interpolation",
         (ModelFile("flownet.pkl", "https://github.com/hzwer/Practical-RIFE"),),
-        "interpolation along optical flow",
+        "interpolation follows DIS optical flow",
         supported=False,
     ),
     ModelCard(
@@ -202,7 +202,7 @@ CARDS: tuple[ModelCard, ...] = (
         "Apache-2.0",
         "Wang et al. 2019, EDVR: Video Restoration with Enhanced Deformable Convolutional Networks",
         (ModelFile("EDVR_M_x4_SR_REDS_official-32075921.pth", "https://github.com/XPixelGroup/BasicSR"),),
-        "Lanczos resampling",
+        "Lanczos resampling is used",
         supported=False,
     ),
     ModelCard(
@@ -215,7 +215,7 @@ CARDS: tuple[ModelCard, ...] = (
             ModelFile("RealESRGAN_x2plus.pth", _REALESRGAN + "v0.2.1/RealESRGAN_x2plus.pth"),
             ModelFile("RealESRGAN_x4plus.pth", _REALESRGAN + "v0.1.0/RealESRGAN_x4plus.pth"),
         ),
-        "Lanczos resampling",
+        "Lanczos resampling is used",
         supported=False,
     ),
     ModelCard(
@@ -225,7 +225,7 @@ CARDS: tuple[ModelCard, ...] = (
         "BSD-3-Clause",
         "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow",
         (ModelFile("raft-things.pth", "https://github.com/princeton-vl/RAFT"),),
-        "DIS optical flow",
+        "DIS optical flow is used",
         supported=False,
     ),
 )

@@ -127,9 +127,9 @@ def _path(card: ModelCard, folder: Path) -> Path | None:
 def _status(card: ModelCard, folder: Path) -> Status:
     path = _path(card, folder)
     if not card.supported:
-        return Status(card, "not yet supported", path, f"not yet supported; {card.instead} is used")
+        return Status(card, "not yet supported", path, f"not yet supported; {card.instead}")
     if path is None:
-        return Status(card, "missing", None, f"{_how(card, folder)}; until then {card.instead} is used")
+        return Status(card, "missing", None, f"{_how(card, folder)}; until then {card.instead}")
     return Status(card, "ready", path, "")
 
 
