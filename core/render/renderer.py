@@ -190,10 +190,13 @@ class Renderer:
         self.tally = self._work.tally
         self.tally.reused.update(plan.total)
         self.tally.rendered.update(dict.fromkeys(plan.total, 0))
-        self.carry(span, report=report, token=token)
-        for n in span:
-            token.check()
-            yield self._get(self.line.last, n)
+        try:
+            self.carry(span, report=report, token=token)
+            for n in span:
+                token.check()
+                yield self._get(self.line.last, n)
+        finally:
+            self._work = _Work(silent, CancelToken(), {})  # nobody listens any more, nothing is to be stopped
 
     def carry(
         self, span: FrameRange | None = None, *, report: Report = silent, token: CancelToken | None = None

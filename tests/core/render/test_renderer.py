@@ -129,6 +129,7 @@ def test_a_cancelled_render_keeps_what_is_finished(tmp_path):
     token.cancel()
     with pytest.raises(Cancelled):
         next(stream)
+    assert stopped.picture(11, after="level").index == 11  # looking goes on
     resumed = renderer(tmp_path, steps)
     pictures(resumed)
     assert resumed.tally.rendered["colourise"] == 12 - 5
