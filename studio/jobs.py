@@ -232,7 +232,12 @@ class Jobs:
             end = replace(self.get(job.id), state="failed", error=f"{type(error).__name__}: {error}")
         with self._wake:
             self._tokens.pop(job.id, None)
-            self._put(end, durably=True)
+            try:
+                self._put(end, durably=True)
+            except PochoirError as error:
+                # The disk is full, perhaps: the job has ended all the same, and the worker lives on.
+                log.warning("how job %s ended is not on disk: %s", job.id, error)
+                self._put(end, durably=False)
 
     def _report(self, job_id: str, progress: Progress) -> None:
         job = replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,9 @@ def hint_from(project: Project, row: Mapping[str, Any], mask: MaskLike = None, i
     Raises:
         HintError: it breaks a rule.
     """
-    return _hint(project, row, mask, image, {})
+    hint = _hint(project, row, mask, image, {})
+    # A lock read alone would keep nothing; in the project's set it takes what was said before it.
+    return hint if "frozen" in row else replace(hint, frozen=None)
 
 
 def _hint(project: Project, row: Mapping[str, Any], mask: MaskLike, image: Any, files: dict[str, bytes]) -> Hint:
@@ -63,7 +66,8 @@ def changed_hint(project: Project, hint_id: str, changes: Mapping[str, Any]) -> 
         if isinstance(value, str) and value in files:
             given[name] = Mask(files[value]) if name == "mask" else files[value]
     row = {name: value for name, value in row.items() if value is not None}
-    return _hint(project, row, given["mask"], given["image"], files)
+    hint = _hint(project, row, given["mask"], given["image"], files)
+    return replace(hint, frozen=old.frozen if hint.kind == "lock" else None)
 
 
 def region_from(project: Project, row: Mapping[str, Any]) -> Region:
