@@ -74,7 +74,9 @@ def _group(commands: Commands, name: str, help: str) -> Commands:
 
 def _engine(command: OneLineParser) -> None:
     command.add_argument("--device", metavar="NAME", help="cpu, cuda, mps …; default: the best there is")
-    command.add_argument("--engine", choices=("local", "ray"), default="local", help="where it is computed")
+    command.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="where it is computed; ray: not yet"
+    )
     command.add_argument("--colouriser", metavar="NAME", help="embedded (default) or one of the model shelf")
 
 
@@ -92,7 +94,7 @@ def _restore(commands: Commands) -> None:
     c.add_argument("source", metavar="SOURCE", help="video file, folder of images, or pattern such as frame_%%06d.png")
     c.add_argument("-o", "--out", required=True, metavar="OUT", help=".mp4 .mkv .mov, or a folder for PNG frames")
     c.add_argument("--source-fps", metavar="R", help="frame rate of an image sequence, e.g. 16 or 24000/1001")
-    c.add_argument("--recipe", default="auto", metavar="NAME|FILE", help=RECIPE_HELP)
+    c.add_argument("--recipe", metavar="NAME|FILE", help=f"{RECIPE_HELP}; default: auto, or the project's")
     c.add_argument(
         "--process-order",
         nargs="+",

@@ -1,0 +1,96 @@
+"""One frame recoloured at once: what a restorer sees a moment after placing a hint.
+
+Nothing is carried for it. Hints on this very frame speak by their footprint; hints from elsewhere speak
+where they have been carried already. What a preview needs of a frame besides hints (its repaired luma, the
+automatic colour) is made once and kept, so that the next hint on the frame costs one run of the network.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.contract.recipe import Recipe
+from core.contract.sources import FrameSource
+from core.errors import InputError
+from core.film.shot import Shot
+from core.render.renderer import Renderer
+from hints.hint import Hint, HintSet
+from studio.project import Project
+from studio.rendering import COLOURISE, Machine, colours, hint_factory, make_renderer
+from studio.source import Reading
+
+
+class Preview:
+    """Recolours single frames. Thread-safe; one frame at a time.
+
+    Args:
+        film: opens the film.
+        machine: plugins, cache and device.
+    """
+
+    def __init__(self, film: Callable[[], FrameSource], machine: Machine) -> None:
+        self._film = film
+        self._machine = machine
+        self._lock = threading.Lock()
+        self._reading: Reading | None = None
+        self._bench: tuple[Recipe, tuple[Shot, ...], Renderer] | None = None
+        self._said: tuple[HintSet, Any] | None = None
+
+    def picture(self, project: Project, n: int, extra: Hint | None = None) -> NDArray[np.float32]:
+        """Frame ``n`` of the source, recoloured  [(H, W, 3) float32 [0, 1] R'G'B']."""
+        with self._lock:
+            renderer = self._renderer(project)
+            if not colours(project.recipe):
+                return renderer.before_colour(n).rgb
+            source = self._hints(renderer, _with(project.hints, extra))
+            return renderer.recolour(n, source.at_once(n))
+
+    def close(self) -> None:
+        """Let go of what is kept."""
+        with self._lock:
+            if self._reading is not None:
+                self._reading.close()
+            self._reading, self._bench, self._said = None, None, None
+
+    def _renderer(self, project: Project) -> Renderer:
+        """A renderer without hints: it outlives every hint, and with it what it has made of the frame."""
+        if self._bench is None or self._bench[:2] != (project.recipe, project.shots):
+            self._reading = self._reading or Reading(self._film())
+            renderer = make_renderer(self._reading, project.shots, project.recipe, HintSet(), self._machine)
+            self._bench = (project.recipe, project.shots, renderer)
+            self._said = None
+        return self._bench[2]
+
+    def _hints(self, renderer: Renderer, hints: HintSet) -> Any:
+        """The hints over the film as the renderer has it."""
+        if self._said is None or self._said[0] is not hints:
+            assert renderer.side is not None
+            takes = renderer.line.nodes[colouring(renderer)].takes
+            make = hint_factory(hints, renderer.source.clip.size)
+            self._said = (hints, make(takes, renderer.side.motion, self._machine.cache))
+        return self._said[1]
+
+
+def colouring(renderer: Renderer) -> int:
+    """Number of the colouring in a renderer's line.
+
+    Raises:
+        InputError: the recipe does not colour.
+    """
+    at = renderer.line.index(COLOURISE)
+    if at is None:
+        raise InputError("the recipe does not colour; switch the step colourise on")
+    return at
+
+
+def _with(hints: HintSet, extra: Hint | None) -> HintSet:
+    """The hints and one more, or one of them said differently."""
+    if extra is None:
+        return hints
+    known = any(hint.id == extra.id for hint in hints)
+    return hints.replace_hint(extra) if known else hints.add_hint(extra)

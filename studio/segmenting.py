@@ -1,0 +1,55 @@
+"""The object under a click, by the first of the registered segmenters that can work on this machine."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.contract.plugins import Plugins
+from core.errors import InputError, ModelMissingError
+
+log = logging.getLogger(__name__)
+Points = list[tuple[float, float, bool]]
+Box = tuple[float, float, float, float]
+
+
+class Segmenters:
+    """Asks segmenters in order of registration; one whose checkpoint is missing is passed over."""
+
+    def __init__(self, plugins: Plugins, device: str | None) -> None:
+        self._plugins = plugins
+        self._device = device
+        self._lock = threading.Lock()
+        self._chosen: Any = None
+
+    def mask(self, picture: NDArray[np.float32], points: Points, box: Box | None) -> NDArray[np.bool_]:
+        """The object  [(H, W) bool].
+
+        Args:
+            picture: the frame  [(H, W, 3) float32 [0, 1] R'G'B']
+            points: (x, y, whether inside)  [px]
+            box: (left, top, right, bottom)  [px]
+
+        Raises:
+            InputError: nothing was clicked, or no segmenter is there.
+        """
+        if not points and box is None:
+            raise InputError("segment: click on the object, or draw a box around it")
+        with self._lock:
+            return np.asarray(self._segmenter().segment(picture, points, box), bool)
+
+    def _segmenter(self) -> Any:
+        if self._chosen is None:
+            for name in self._plugins.segmenters:
+                try:
+                    self._chosen = self._plugins.segmenters.get(name)(self._device)
+                    break
+                except ModelMissingError as error:
+                    log.info("segmenter %s passed over: %s", name, error)
+            else:
+                raise InputError("segment: no segmenter is registered; draw the region by hand")
+        return self._chosen
