@@ -104,9 +104,7 @@ def _gains(count: int, h: int, w: int, rng: np.random.Generator, damage: Damage)
     fields = rng.normal(0.0, damage.patchy, (count, 3, 4)).astype(np.float32)
     fields -= fields.mean(axis=0, keepdims=True)
     return [
-        np.asarray(
-            np.exp(whole[n] + cv2.resize(fields[n], (w, h), interpolation=cv2.INTER_CUBIC)), np.float32
-        )
+        np.asarray(np.exp(whole[n] + cv2.resize(fields[n], (w, h), interpolation=cv2.INTER_CUBIC)), np.float32)
         for n in range(count)
     ]
 
@@ -157,7 +155,5 @@ def _scratches(count: int, h: int, w: int, rng: np.random.Generator, damage: Dam
             x += rng.normal(0, 1.0)
             ends = np.array([[x, 0], [x + lean * h, h]])
             cv2.polylines(shape, [np.rint(ends * 16).astype(np.int32)], False, 255, 1, cv2.LINE_AA, 4)
-            cover[n] = np.maximum(
-                cover[n], shape.astype(np.float32) / 255 * np.float32(rng.uniform(0.3, 0.6))
-            )
+            cover[n] = np.maximum(cover[n], shape.astype(np.float32) / 255 * np.float32(rng.uniform(0.3, 0.6)))
     return cover

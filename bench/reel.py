@@ -8,13 +8,13 @@ and aged (`bench.ageing`); a few hints are taken from the truth as a restorer wo
 from __future__ import annotations
 
 import json
-import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -203,12 +203,16 @@ def write_hints(reel: Reel, folder: Path) -> Path:
 
 
 def write_sound(reel: Reel, path: Path) -> None:
-    """Write the reel's sound as a WAV file."""
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLES_PER_SECOND)
-        out.writeframes(reel.sound.astype("<i2").tobytes())
+    """Write the reel's sound as a Matroska file of 16-bit PCM, from which a film can take it."""
+    with av.open(str(path), "w", format="matroska") as out:
+        stream = out.add_stream("pcm_s16le", rate=SAMPLES_PER_SECOND, layout="mono")
+        # In blocks of a tenth of a second: a reader finds its place among them.
+        for start in range(0, len(reel.sound), SAMPLES_PER_SECOND // 10):
+            block = reel.sound[None, start : start + SAMPLES_PER_SECOND // 10]
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = SAMPLES_PER_SECOND, start, Fraction(1, SAMPLES_PER_SECOND)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
 
 
 # What is hinted: region → (what a restorer would call it, the kind of hint that is placed on it).

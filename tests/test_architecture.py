@@ -40,6 +40,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "core/encode.py",
         "core/sound.py",
         "core/doctor.py",
+        "bench/reel.py",  # makes a sound track where there was no film
     ),
     "scenedetect": ("core/shots.py",),
     "OpenImageIO": ("core/footage/", "core/sequence.py", "core/encode.py", "core/doctor.py"),
