@@ -62,8 +62,8 @@ def _bounds(row: dict[str, Any]) -> str:
 def commands_page() -> str:
     """Every command of the door with its arguments."""
     said = (
-        "Every command is `python app.py COMMAND`. With `--json` the report is one JSON object on stdout; progress is on\n"
-        "stderr. Exit status: 0 done, 2 the input or the arguments are wrong, 1 failed, 130 stopped by the person."
+        "Every command is `python app.py COMMAND`. With `--json` the report is one JSON object on stdout; progress\n"
+        "goes to stderr. Exit status: 0 done, 2 the input or the arguments are wrong, 1 failed, 130 stopped by hand."
     )
     lines = ["# Commands", "", MADE, "", said, ""]
     for words, command in _commands(parser(), ()):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from hints.hint import KINDS
+from hints.interchange import encode, load
 from studio.cli import parser
 from tests.pages import PAGES, builtin_plugins
 
@@ -106,3 +110,18 @@ def test_stages_explain_themselves() -> None:
         for method, function in inspect.getmembers(cls, inspect.isfunction):
             if not method.startswith("_") and method in vars(cls):
                 assert inspect.getdoc(function), f"{cls.__name__}.{method} has no docstring"
+
+
+def test_the_hints_file_in_the_documentation_is_one(tmp_path: Path) -> None:
+    """The example is read by the reader it describes, and written back by it unchanged."""
+    text = (ROOT / "docs" / "hints-file.md").read_text("utf-8")
+    example = re.findall(r"```json\n(.*?)```", text, re.DOTALL)[0]
+    (tmp_path / "hints.json").write_text(example, "utf-8")
+    for name in re.findall(r'"((?:masks|stills)/[^"]+)"', example):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB" if name.startswith("stills") else "L", (640, 480), "white").save(tmp_path / name)
+    read = load(tmp_path / "hints.json", size=(480, 640), count=48)
+    assert {h.kind for h in read.hints} == set(KINDS)
+    said = encode(read)[0]
+    for given, kept in zip(json.loads(example)["hints"], said["hints"], strict=True):
+        assert {k: v for k, v in given.items() if k not in ("mask", "image")}.items() <= kept.items()
