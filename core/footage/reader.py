@@ -17,10 +17,18 @@ from core.footage.index import Index
 
 # A jump that lands badly is tried from so many earlier key pictures before decoding from the start.
 EARLIER_KEYS = 3
+# These containers jump to a key picture; others (MPEG streams) to any packet decoded before that time, so
+# that a picture decoded earlier than it is shown would be missed without a few frames' head start.
+JUMP_TO_KEYS = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+EARLY_FRAMES = 8
 
 
-class _LandedLate(Exception):  # noqa: N818 - a turn of the search, not a fault
-    """The wanted frame did not come out of a decoder that began at this key picture."""
+class _Elsewhere(Exception):  # noqa: N818 - a turn of the search, not yet a fault
+    """Decoding from this key picture did not do; an earlier one may.
+
+    The wanted frame did not come out, or the decoder complained: a picture may lean on one that was
+    before its key picture (open groups of pictures).
+    """
 
 
 class FilmReader:
@@ -48,44 +56,49 @@ class FilmReader:
             DecodeError: a frame is damaged or cannot be decoded; the message names it.
         """
         want = start
-        for key in self._begins(start):
+        why = ""
+        begins = self._begins(start)
+        for key in begins:
             try:
                 for n, frame in self._from_key(key, stop):
                     if n < want:
                         continue
                     if n > want:
-                        raise _LandedLate
+                        raise _Elsewhere
                     yield n, frame
                     want += 1
                     if want >= stop:
                         return
-            except _LandedLate:
-                continue
-        raise DecodeError(f"{self._path.name}: frame {want} cannot be decoded; the file is damaged there or changed")
+            except _Elsewhere as turn:
+                why = str(turn) or why
+                # Not damaged, only not found: the film's start is the one place that is always found.
+                if key == begins[-1] > 0 and not why:
+                    begins.append(0)
+        why = why or f"frame {want} cannot be decoded; the file is damaged there or changed"
+        raise DecodeError(f"{self._path.name}: {why}; get a whole copy of the film")
 
     def _begins(self, start: int) -> list[int]:
-        """Key frames to decode from, the nearest first, at last the film's start."""
+        """Key frames to decode from, the nearest first; the film's start where frames are only counted."""
         if not self._index.stamped:
             return [0]
         begins = [self._index.key_before(start)]
         while begins[-1] > 0 and len(begins) <= EARLIER_KEYS:
             begins.append(self._index.key_before(begins[-1] - 1))
-        return begins if begins[-1] == 0 else [*begins, 0]
+        return begins
 
     def _from_key(self, key: int, stop: int) -> Iterator[tuple[int, VideoFrame]]:
         """Decode on from key frame ``key``, to the film's end if it is let."""
         name, index = self._path.name, self._index
         count, landed, size = 0, key == 0, (0, 0)
         for packet in self._packets(key):
-            if not landed and packet.pts is not None:
-                landed = True
-                if packet.pts > index.pts[key]:
-                    raise _LandedLate
+            landed = landed or packet.pts == index.pts[key]
             for frame in self._checked(packet, key, count, stop):
                 n = index.number(frame.pts) if index.stamped else count
                 count += 1
-                if n is None:
+                if n is None or (n < key and not landed):
                     continue
+                if not landed:
+                    raise _Elsewhere
                 size = size if any(size) else (frame.width, frame.height)
                 if (frame.width, frame.height) != size:
                     raise DecodeError(
@@ -102,9 +115,10 @@ class FilmReader:
         container, stream = self._open
         try:
             if key:
-                container.seek(self._index.pts[key], stream=stream, backward=True)
+                early = 0 if container.format.name in JUMP_TO_KEYS else EARLY_FRAMES
+                container.seek(self._index.pts[max(key - early, 0)], stream=stream, backward=True)
         except AV_ERRORS:
-            raise _LandedLate from None
+            raise _Elsewhere from None
         try:
             yield from container.demux(stream)
         except AV_ERRORS as error:
@@ -114,7 +128,7 @@ class FilmReader:
         """A packet's frames, if FFmpeg has no complaint about it.
 
         Raises:
-            DecodeError: it is damaged, and belongs to a frame from ``key`` to ``stop``.
+            _Elsewhere: it has, and the packet belongs to a frame from ``key`` to ``stop``.
         """
         before = log_errors()
         failed: str | None = None
@@ -129,18 +143,16 @@ class FilmReader:
         # Pictures shown before their key picture lean on what was not decoded: complaints are expected.
         if n is None or not key <= n < stop or not packet.size:
             return frames
-        if failed or packet.is_corrupt or complains_again(self._path, self._index, n):
-            why = failed or "FFmpeg reports damaged data"
-            raise DecodeError(f"{self._path.name}: frame {n} is damaged ({why}); get a whole copy of the film")
+        if failed or packet.is_corrupt or complains_again(self._path, self._index, key, n):
+            raise _Elsewhere(f"frame {n} is damaged ({failed or 'FFmpeg reports damaged data'})")
         return frames
 
 
-def complains_again(path: Path, index: Index, n: int) -> bool:
-    """Whether decoding frame ``n`` once more makes FFmpeg complain at the same packet.
+def complains_again(path: Path, index: Index, key: int, n: int) -> bool:
+    """Whether decoding from ``key`` to ``n`` once more makes FFmpeg complain at the same packet.
 
     Its log is one for the whole process, so a complaint may have been another film's.
     """
-    key = index.key_before(n) if index.stamped else 0
     with open_film(path) as (container, stream):
         stream.codec_context.thread_count = 1
         if key:
