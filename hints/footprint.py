@@ -1,0 +1,95 @@
+"""Where a hint lies on its keyframe, as soft coverage at working size.
+
+Source coordinates have pixel centres at .5, so a scale is a plain factor. Edges are anti-aliased, and nothing
+vanishes: what is smaller than a working pixel still covers one.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.film.colour import Array
+from hints.hint import RADIUS, WIDTH, Hint, Point
+
+# A dot of this radius covers at least one pixel's centre wherever it falls (half the pixel's diagonal).
+_LEAST_RADIUS = 0.75
+
+
+def footprint(hint: Hint, source_size: tuple[int, int], size: tuple[int, int]) -> Array:
+    """Coverage of a hint on its keyframe.
+
+    Args:
+        hint: any kind; a reference covers what its still gives.
+        source_size: (H, W) of the source picture that the hint's coordinates are of.
+        size: (h, w) of the result.
+
+    Returns:
+        [(h, w) float32 [0, 1]]; its largest value is 1 wherever any of the hint lies in the picture
+    """
+    if hint.image is not None:
+        return hint.image.chroma(size)[2]
+    if hint.mask is not None:
+        return mask_coverage(hint.mask.inside, size)
+    scale = (size[1] / source_size[1], size[0] / source_size[0])
+    mean = (scale[0] + scale[1]) / 2
+    if hint.path is not None:
+        radius = (hint.width or WIDTH) / 2 * mean
+        return _stroke([_scaled(p, scale) for p in hint.path], radius, size)
+    if hint.xy is not None:
+        return _stroke([_scaled(hint.xy, scale)], (hint.radius or RADIUS) * mean, size)
+    return np.zeros(size, np.float32)
+
+
+def mask_coverage(inside: NDArray[np.bool_], size: tuple[int, int]) -> Array:
+    """Share of each working pixel that a mask covers.
+
+    Args:
+        inside: [(H, W) bool]
+        size: (h, w) of the result
+
+    Returns:
+        [(h, w) float32 [0, 1]]; a mask too small to fill a pixel is raised so that its largest value is 1
+    """
+    whole = inside.astype(np.float32)
+    if whole.shape == size:
+        return whole
+    smaller = size[0] * size[1] < whole.size
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    cover = np.asarray(cv2.resize(whole, (size[1], size[0]), interpolation=way), np.float32)
+    peak = float(cover.max())
+    return cover / np.float32(peak) if 0 < peak < 1 else cover
+
+
+def _scaled(point: Point, scale: tuple[float, float]) -> Point:
+    return point[0] * scale[0], point[1] * scale[1]
+
+
+def _stroke(path: list[Point], radius: float, size: tuple[int, int]) -> Array:
+    """All pixels within a radius of a polyline, their edge half a pixel soft to each side."""
+    radius = max(radius, _LEAST_RADIUS)
+    distance = np.full(size, np.inf, np.float32)
+    for a, b in zip(path, path[1:] or path, strict=False):
+        _lower(distance, a, b, radius + 1.0)
+    cover: Array = np.clip(radius + 0.5 - distance, 0.0, 1.0)
+    if cover.max() > 0:
+        cover /= cover.max()
+    return cover
+
+
+def _lower(distance: Array, a: Point, b: Point, reach: float) -> None:
+    """Lower the distances near one segment, in place; what is further than ``reach`` is left alone."""
+    h, w = distance.shape
+    x0, x1 = (max(0, int(min(a[0], b[0]) - reach)), min(w, int(max(a[0], b[0]) + reach) + 1))
+    y0, y1 = (max(0, int(min(a[1], b[1]) - reach)), min(h, int(max(a[1], b[1]) + reach) + 1))
+    if x0 >= x1 or y0 >= y1:
+        return
+    x = np.arange(x0, x1, dtype=np.float32)[None, :] + 0.5 - a[0]
+    y = np.arange(y0, y1, dtype=np.float32)[:, None] + 0.5 - a[1]
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    length = dx * dx + dy * dy
+    along = np.clip((x * dx + y * dy) / length, 0, 1) if length > 0 else np.zeros_like(x + y)
+    near = np.hypot(x - along * dx, y - along * dy).astype(np.float32)
+    patch = distance[y0:y1, x0:x1]
+    np.minimum(patch, near, out=patch)
