@@ -1,0 +1,299 @@
+"""Seconds per frame and peak memory of each stage, of whole lines, and of DeOldify beside them.
+
+Every part runs in a process of its own, so that its peak memory is its own. All of them wait on a pipe; one is told
+to go while the others sleep, in turn (A B A B), so that whatever else the machine does meanwhile befalls all alike.
+
+What is timed: a stage or line through the renderer as `restore` runs it, from frames in memory to frames in the
+cache (decoding and encoding are left out; the disk is not); DeOldify as published, from 8-bit picture to 8-bit
+picture, at render factor 21, with random weights, on which its speed does not depend. Its network is our port
+(`core.models.deoldify`), which is a little faster than the original: norms are folded, memory is channels-last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.panning import Panning
+from core.contract.plugins import Plugins, load_plugins
+from core.contract.recipe import Recipe, StageSpec
+from core.errors import InputError, PochoirError
+from core.film.shot import shots_from_cuts
+from core.film.timebase import FrameRange
+from core.models.deoldify import DeOldify
+from core.render.cache import FrameCache
+from core.render.renderer import Renderer
+
+Size = tuple[int, int]
+Go = Callable[[], int]  # does some work, gives the number of frames it was
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZES: tuple[Size, ...] = ((480, 640), (1080, 1920))
+ROUNDS = 3
+FRAMES = 12  # of a line per round: more than the colouring's window is wide
+PEER, COLOUR, FILM = "deoldify", "line colour", "film"
+RENDER_FACTOR = 21
+ROOMS = ("core.restore", "core.flow", "core.colourise", "core.interpolate")
+LINES = {"colour": ("colourise",), "archive": ("deflicker", "dedust", "colourise")}
+# What a stage must be told to do anything at all.
+PARAMS: dict[str, dict[str, Any]] = {"interpolate": {"rate": "48"}}
+
+
+# --- the parts: what one process of this measurement does ------------------------------------------------------
+
+
+def plugins() -> Plugins:
+    """The house's own stages."""
+    return load_plugins([import_module(room) for room in ROOMS], discover=False)
+
+
+def part_names() -> list[str]:
+    """Every part there is: the peer, whole lines, single stages, and the film itself, which all of ours contain."""
+    stages = list(plugins().stages)
+    lines = [f"line {name}" for name, steps in LINES.items() if all(s in stages for s in steps)]
+    return [PEER, *lines, *(f"stage {name}" for name in stages if name != "colourise"), FILM]
+
+
+def make_part(name: str, size: Size, seed: int) -> Go:
+    """What a part does at each go.
+
+    Raises:
+        InputError: no such part.
+    """
+    if name == PEER:
+        return _peer(size, seed)
+    if name == FILM:
+        film = Panning(size, FRAMES, seed)
+        return lambda: sum(1 for _ in film.frames(FrameRange(0, FRAMES)))
+    kind, _, what = name.partition(" ")
+    if kind == "line" and what in LINES:
+        return _line(LINES[what], size, seed)
+    if kind == "stage" and what in plugins().stages:
+        return _line((what,), size, seed)
+    raise InputError(f"bench speed: unknown part '{name}'; known: deoldify, film, line NAME, stage NAME")
+
+
+def _peer(size: Size, seed: int) -> Go:
+    model = DeOldify.random_init("deoldify", seed, render_factor=RENDER_FACTOR, device="cpu")
+    picture = np.rint(Panning(size, 1, seed).frame(0).rgb * 255).astype(np.uint8)
+
+    def go() -> int:
+        model.faithful(picture)
+        return 1
+
+    return go
+
+
+def _line(steps: Sequence[str], size: Size, seed: int) -> Go:
+    """A shot through some stages, each go with an empty cache."""
+    film = Panning(size, FRAMES, seed)
+    recipe = Recipe(tuple(StageSpec(s, _params(s, size)) for s in steps))
+    known = plugins()
+
+    def go() -> int:
+        folder = tempfile.mkdtemp(prefix="pochoir-speed-")
+        try:
+            renderer = Renderer(
+                film, shots_from_cuts([], FRAMES), recipe, known, FrameCache(Path(folder)), device="cpu"
+            )
+            span = FrameRange(0, renderer.timeline.count)
+            return sum(1 for _ in renderer.render(span))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return go
+
+
+def _params(stage: str, size: Size) -> dict[str, Any]:
+    if stage == "upscale":
+        return {"size": f"{size[1] * 2}x{size[0] * 2}"}
+    return PARAMS.get(stage, {})
+
+
+def peak_mb() -> float:
+    """Most memory this process has held  [MB, resident]."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        # The high-water mark of this program. getrusage would also count its parent's, before it became one.
+        for row in status.read_text().splitlines():
+            if row.startswith("VmHWM:"):
+                return int(row.split()[1]) * 1024 / 1e6
+    resource = import_module("resource")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit / 1e6
+
+
+def serve(name: str, size: Size, seed: int) -> None:
+    """Be a part: at each line on stdin work once, and say how long it took."""
+    go = make_part(name, size, seed)
+    _say({"ready": True})
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        frames = go()
+        _say({"s_per_frame": (time.perf_counter() - started) / frames, "rss_mb": peak_mb()})
+
+
+def _say(answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), flush=True)
+
+
+# --- the measurement: parts told to go in turn ------------------------------------------------------------------
+
+
+class Part:
+    """A process that works when it is told to.
+
+    Args:
+        name: of the part
+        size: (H, W) of its frames
+        seed: of its film and weights
+
+    Raises:
+        PochoirError: it could not be started, or died; with what it said last.
+    """
+
+    def __init__(self, name: str, size: Size, seed: int) -> None:
+        self.name, self.size = name, size
+        self.runs: list[float] = []
+        self.rss_mb = 0.0
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        command = [sys.executable, "-m", "bench.speed", name, str(size[0]), str(size[1]), str(seed)]
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+        )
+
+    def wait(self) -> None:
+        """Until it is ready to go."""
+        self._hear()
+
+    def go(self, *, count: bool = True) -> None:
+        """Work once; a run that does not count warms up."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write("go\n")
+            self._process.stdin.flush()
+        answer = self._hear()
+        self.rss_mb = answer["rss_mb"]
+        if count:
+            self.runs.append(answer["s_per_frame"])
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+        self._log.close()
+
+    def case(self) -> dict[str, Any]:
+        """What was measured."""
+        return {
+            "part": self.name,
+            "size": size_name(self.size),
+            "s_per_frame": statistics.median(self.runs),
+            "fastest_s": min(self.runs),
+            "rss_mb": self.rss_mb,
+            "runs": self.runs,
+        }
+
+    def _hear(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._process.wait(timeout=60)
+            self._log.seek(0)
+            last = self._log.read().decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+            raise PochoirError(f"bench speed: part '{self.name}' died; it said: {last[0]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def run(
+    data: Path | None = None,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    sizes: Sequence[Size] = SIZES,
+    parts: Sequence[str] | None = None,
+    rounds: int = ROUNDS,
+) -> dict[str, Any]:
+    """Measure every part at every size.
+
+    Args:
+        data: not needed: speed does not hang on what is in the picture
+        limit: at most so many parts, the peer and the colouring first
+        seed: of films and weights
+        sizes: (H, W) of frames
+        parts: by name; None: all there are
+        rounds: how often each is timed; the median counts
+
+    Returns:
+        ``summary``: ``s_per_frame`` and ``rss_mb`` by size and part; ``ratio``: by size, DeOldify's seconds per
+        frame by those of our whole automatic colouring (line ``colour``), steadied along motion and cached.
+    """
+    names = list(parts if parts is not None else part_names())[:limit]
+    load = os.getloadavg() if hasattr(os, "getloadavg") else None
+    cases: list[dict[str, Any]] = []
+    for size in sizes:
+        # The two that are compared, in turn; then each of the others by itself, so that few hold memory at once.
+        pair = [n for n in names if n in (PEER, COLOUR)]
+        for together in ([pair] if pair else []) + [[n] for n in names if n not in pair]:
+            cases += _together(together, size, seed, rounds)
+    return {
+        "name": "speed",
+        "cases": cases,
+        "summary": summarise(cases),
+        "peer": f"DeOldify video, render factor {RENDER_FACTOR}, our port, random weights",
+        "load_before": load,
+        "cores": os.cpu_count(),
+    }
+
+
+def _together(names: Sequence[str], size: Size, seed: int, rounds: int) -> Iterator[dict[str, Any]]:
+    with contextlib.ExitStack() as stack:
+        running = []
+        for name in names:
+            part = Part(name, size, seed)
+            stack.callback(part.close)
+            running.append(part)
+        for part in running:
+            part.wait()
+        for turn in range(-1, rounds):
+            for part in running:
+                part.go(count=turn >= 0)
+        yield from [part.case() for part in running]
+
+
+def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Seconds, memory and ratio by size, from cases of part and size."""
+    seconds: dict[str, dict[str, float]] = {}
+    memory: dict[str, dict[str, float]] = {}
+    for case in cases:
+        seconds.setdefault(case["size"], {})[case["part"]] = case["s_per_frame"]
+        memory.setdefault(case["size"], {})[case["part"]] = case["rss_mb"]
+    ratio = {size: parts[PEER] / parts[COLOUR] for size, parts in seconds.items() if PEER in parts and COLOUR in parts}
+    return {"s_per_frame": seconds, "rss_mb": memory, "ratio": ratio}
+
+
+def size_name(size: Size) -> str:
+    """(H, W) as people say it: ``640x480``."""
+    return f"{size[1]}x{size[0]}"
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], (int(sys.argv[2]), int(sys.argv[3])), int(sys.argv[4]))
