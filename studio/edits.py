@@ -5,6 +5,7 @@ One call is one gesture, one transaction and one step of undo.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.contract.recipe import Recipe
@@ -84,19 +85,25 @@ def take_in(project: Project, given: HintSet, name: str) -> Edit:
     return Edit(_appended(project, hints), f"import {len(given)} hints from {name}")
 
 
-def set_cut(project: Project, frame: int, on: bool) -> Edit:
-    """Say that a shot begins at a frame, or that none does.
+def set_cuts(project: Project, said: Mapping[int, bool]) -> Edit:
+    """Say of frames that a shot begins there, or that none does.
+
+    Args:
+        project: the state.
+        said: frame to whether a shot begins there.
 
     Raises:
-        InputError: the frame is outside the film, or is its first.
+        InputError: a frame is outside the film, or is its first.
     """
-    if not 0 < frame < project.clip.count:
-        raise InputError(f"cut at frame {frame}: a cut lies within 1:{project.clip.count} of this film")
-    hand = {n: said for n, said in project.hand if n != frame}
-    if (frame in project.detected) != on:
-        hand[frame] = on
-    edited = replace(project, hand=tuple(sorted(hand.items())))
-    return Edit(edited, f"{'cut' if on else 'join'} at frame {frame}")
+    hand = dict(project.hand)
+    for frame, on in said.items():
+        if not 0 < frame < project.clip.count:
+            raise InputError(f"cut at frame {frame}: a cut lies within 1:{project.clip.count} of this film")
+        hand.pop(frame, None)
+        if (frame in project.detected) != on:
+            hand[frame] = on
+    words = [f"{'cut' if on else 'join'} at frame {frame}" for frame, on in said.items()]
+    return Edit(replace(project, hand=tuple(sorted(hand.items()))), ", ".join(words))
 
 
 def set_recipe(project: Project, recipe: Recipe) -> Edit:

@@ -285,7 +285,15 @@ class Session:
         Raises:
             InputError: the frame is outside the film, or is its first.
         """
-        self._edit(lambda project: edits.set_cut(project, frame, on))
+        self.set_cuts({frame: on})
+
+    def set_cuts(self, said: Mapping[int, bool]) -> None:
+        """Say of several frames whether a shot begins there; one gesture.
+
+        Raises:
+            InputError: a frame is outside the film, or is its first; nothing is changed.
+        """
+        self._edit(lambda project: edits.set_cuts(project, said))
 
     def set_recipe(self, recipe: Recipe | str) -> None:
         """Choose what is done to the film: a recipe, a name, or a file. ``auto`` is what was recommended.

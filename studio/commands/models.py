@@ -16,10 +16,13 @@ from studio.cli import Answer
 def list_(args: Namespace, plugins: Plugins, report: Report) -> Answer:
     """Every model: whether it is here, and what is used where it is not."""
     found = shelf()
-    lines = [f"{status.card.id:22} {status.state:18} {status.card.title}" for status in found]
-    advice = [f"  {status.advice}" for status in found if status.advice]
+    lines = [f"model folder: {model_folder()}"]
+    for status in found:
+        lines.append(f"{status.card.id:20} {status.state:18} {status.card.title} ({status.card.licence})")
+        if status.state != "ready":
+            lines.append(f"{'':20} {status.advice.removeprefix(status.state + '; ')}")
     data = {"folder": str(model_folder()), "models": [status.as_json() for status in found]}
-    return Answer(data, (f"model folder: {model_folder()}", *lines, *advice))
+    return Answer(data, tuple(lines))
 
 
 def fetch(args: Namespace, plugins: Plugins, report: Report) -> Answer:

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.contract.plugins import Plugins
 from core.contract.progress import Report
+from core.errors import InputError
 from studio.cli import Answer
 from studio.session import Session
 
@@ -26,12 +27,12 @@ def show(args: Namespace, plugins: Plugins, report: Report) -> Answer:
 
 
 def cuts(args: Namespace, plugins: Plugins, report: Report) -> Answer:
-    """Correct where shots begin; each frame named is one gesture."""
+    """Correct where shots begin, all frames named or none."""
+    both = set(args.add) & set(args.remove)
+    if both:
+        raise InputError(f"cut at frame {min(both)}: both added and removed; say one of them")
     with Session.open(args.dir, plugins) as session:
-        for frame in args.add:
-            session.set_cut(frame, True)
-        for frame in args.remove:
-            session.set_cut(frame, False)
+        session.set_cuts({**dict.fromkeys(args.add, True), **dict.fromkeys(args.remove, False)})
         return described(session)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cv2
+import makers
 import numpy as np
 import pytest
 
@@ -16,7 +17,6 @@ from studio.project import Project, clip_from_json, clip_to_json, project_of
 from studio.said import changed_hint, hint_from, region_from
 from studio.state import State
 from studio.store import Store, replay
-import makers
 
 RECIPE = Recipe((StageSpec("dedust", {"strength": 0.5}), StageSpec("colourise", {}, False)), "mine")
 POINT = {"frame": 3, "kind": "point", "colour": "#803020", "xy": [10.5, 20.0]}
@@ -148,7 +148,7 @@ def test_undo_in_one_session_gives_the_very_states_that_were(folder):
         states = [opened.project]
         opened.say(**POINT)
         states.append(opened.project)
-        opened.state.commit(lambda project: edits.set_cut(project, 4, True))
+        opened.state.commit(lambda project: edits.set_cuts(project, {4: True}))
         states.append(opened.project)
         opened.state.undo()
         assert opened.project is states[1]
@@ -252,7 +252,7 @@ def test_cuts_by_hand(folder):
     with Opened(folder) as opened:
 
         def cut(frame, on):
-            opened.state.commit(lambda project: edits.set_cut(project, frame, on))
+            opened.state.commit(lambda project: edits.set_cuts(project, {frame: on}))
             return [(s.range.start, s.begins) for s in opened.project.shots]
 
         assert cut(3, True) == [(0, "start"), (3, "hand"), (6, "cut")]
@@ -277,6 +277,6 @@ def test_a_state_that_was_tampered_with_is_named(folder):
 def test_projects_are_their_objects():
     project = Project(makers.clip(), (6,), RECIPE)
     hint = hint_from(project, {**POINT, "id": "x"})
-    project = edits.set_cut(edits.add_hint(project, hint).project, 2, True).project
+    project = edits.set_cuts(edits.add_hint(project, hint).project, {2: True}).project
     objects, blobs = project.objects()
     assert project_of(project.clip, (6,), objects, blobs.__getitem__) == project
