@@ -91,6 +91,8 @@ class DeOldify:
         self.render_factor = render_factor
         self.fingerprint = fingerprint("deoldify", VERSION, name, weights, render_factor)
         self.working_long_side = render_factor * STEP
+        # Whoever colours a frame asks twice, without hints and with them; the answer is the same, and dear.
+        self._last: tuple[Plane, Plane] | None = None
         self._device = pick_device(device)
         # Channels last is a quarter faster on a CPU, and differs in the last bits only.
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -170,6 +172,12 @@ class DeOldify:
 
         Source: Antic, DeOldify, `filters.py`, without its roundings to 8 bits.
         """
+        held = self._last
+        if held is None or not np.array_equal(held[0], luma):
+            held = self._last = luma.copy(), self._chroma(luma)
+        return held[1].copy()
+
+    def _chroma(self, luma: Plane) -> Plane:
         h, w = luma.shape
         grey = _grey_of(luma)
         side = self.render_factor * STEP

@@ -160,11 +160,20 @@ def test_any_size_gives_chroma_of_that_size(small):
     assert np.abs(ab).max() < 128
 
 
-def test_hints_are_not_looked_at(small):
+def test_hints_are_not_looked_at_and_cost_no_second_run(small, monkeypatch):
+    runs = []
+    colour = small._colour
+    monkeypatch.setattr(small, "_colour", lambda grey: runs.append(1) or colour(grey))
     luma = np.random.default_rng(0).uniform(0, 100, (32, 48)).astype(np.float32)
     hint = np.full((32, 48, 2), 40, np.float32)
     asked = small.predict(luma, hint, np.ones((32, 48), np.float32))
-    np.testing.assert_array_equal(asked, small.predict(luma, None, None))
+    asked_before = asked.copy()
+    asked += 7  # what is handed out is the caller's to change
+    np.testing.assert_array_equal(asked_before, small.predict(luma, None, None))
+    assert len(runs) == 1
+    luma[3, 4] += 1  # changed in place: another frame
+    assert not np.array_equal(small.predict(luma), asked_before)
+    assert len(runs) == 2
 
 
 def test_training_mode_cannot_be_entered(small):
