@@ -91,7 +91,7 @@ def test_same_input_same_bits(name: str, tmp_path: Path) -> None:
     forward = renderer(name, Film(5), tmp_path / "a", 3)
     backward = renderer(name, Film(5), tmp_path / "b", 3)
     first = pictures(forward)
-    again = {n: backward.picture(n).rgb for n in reversed(range(backward.timeline.count))}
+    again = {n: backward.picture(n, after=name).rgb for n in reversed(range(backward.timeline.count))}
     assert all(np.array_equal(rgb, again[n]) for n, rgb in enumerate(first))
 
 
@@ -144,7 +144,7 @@ def test_nothing_outside_the_window_is_looked_at(name: str, tmp_path: Path) -> N
         harmed = renderer(name, Film(count, poison=poison), tmp_path / f"harmed{n}")
         (rgb,) = pictures(harmed, FrameRange(n, n + 1))
         assert np.isfinite(rgb).all()
-        assert np.array_equal(rgb, clean.picture(n).rgb)
+        assert np.array_equal(rgb, clean.picture(n, after=name).rgb)
 
 
 @pytest.mark.parametrize("level", [0.0, 0.5, 1.0], ids=["black", "grey", "white"])
