@@ -1,0 +1,1 @@
+"""Measurements against peers and truth; each one command, JSON out."""

@@ -1,0 +1,1 @@
+"""How the embedded colouriser's weights were made, to be made again."""

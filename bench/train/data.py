@@ -1,0 +1,398 @@
+"""Stills as training pairs: luma as old film has it, and hints as restorers and optical flow give them.
+
+Everything is drawn from ``numpy.random.Generator`` seeded by (seed, step), so that any step's batch can be made again
+and a resumed run sees exactly what an uninterrupted one would have seen.
+
+Source: Zhang et al. 2017 section 3.2 (simulated points); the other kinds are ours, after ``hints/``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from core.film.colour import srgb_to_lab
+from core.models.network import AB_SCALE, input_planes
+
+Plane = NDArray[np.float32]
+Rng = np.random.Generator
+
+NEVER_TRAINED = ("stills/bsds500/", "stills_full/")  # the evaluation set of bench points
+
+
+@dataclass(frozen=True)
+class Still:
+    """One photograph and how often it is drawn, relative to others."""
+
+    path: Path
+    weight: float
+
+
+def shippable_stills(data: Path, source_weights: dict[str, float]) -> list[Still]:
+    """List the stills that shipped weights may be trained on.
+
+    Args:
+        data: folder with ``SOURCES.csv`` and ``stills/``
+        source_weights: how often a folder below ``stills/`` is drawn, 1 where not named
+
+    Returns:
+        Stills marked ship=yes, without the evaluation set, in the order of their paths.
+    """
+    with (data / "SOURCES.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["ship"].strip() == "yes"]
+    paths = sorted(row["path"] for row in rows if row["path"].startswith("stills/"))
+    paths = [path for path in paths if not path.startswith(NEVER_TRAINED)]
+    return [Still(data / path, source_weights.get(path.split("/")[1], 1.0)) for path in paths]
+
+
+# --- luma as old film has it ------------------------------------------------------------------------------------
+
+
+def old_luma(rgb: Plane, rng: Rng) -> Plane:
+    """Make luma as an old emulsion, lens, print and scan would have it.
+
+    Args:
+        rgb: the photograph  [(H, W, 3) float32 [0, 1] R'G'B']
+        rng: source of chance
+
+    Returns:
+        Luma  [(H, W) float32 [0, 100] L*]
+    """
+    h, w = rgb.shape[:2]
+    if rng.random() < 0.5:  # orthochromatic stock: red hardly seen, blue seen well
+        seen = np.array([rng.uniform(0.02, 0.3), rng.uniform(0.4, 0.7), rng.uniform(0.15, 0.5)], np.float32)
+        grey = rgb @ (seen / seen.sum())
+        luma = srgb_to_lab(np.repeat(grey[..., None], 3, axis=2))[..., 0]
+    else:
+        luma = srgb_to_lab(rgb)[..., 0]
+    luma = luma / 100.0
+    if rng.random() < 0.6:  # contrast and fading
+        low, high = rng.uniform(-0.05, 0.2), rng.uniform(0.75, 1.1)
+        luma = low + (high - low) * np.clip(luma, 0, 1) ** np.float32(rng.uniform(0.65, 1.5))
+    if rng.random() < 0.3:  # lens and projector fall off towards the corners
+        y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
+        luma = luma * (1 - rng.uniform(0.1, 0.5) * (x * x + y * y) / 2)
+    if rng.random() < 0.5:
+        luma = np.asarray(cv2.GaussianBlur(luma.astype(np.float32), (0, 0), rng.uniform(0.3, 1.3)), np.float32)
+    if rng.random() < 0.6:
+        grain = rng.standard_normal((h, w), np.float32)
+        if rng.random() < 0.6:
+            grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), rng.uniform(0.4, 1.0)), np.float32)
+            grain /= grain.std() + 1e-6
+        luma = luma + grain * np.float32(rng.uniform(0.005, 0.07))
+    luma = np.clip(luma, 0, 1)
+    if rng.random() < 0.3:
+        quality = int(rng.integers(30, 95))
+        coded = cv2.imencode(".jpg", (luma * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        luma = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.float32) / np.float32(255)
+    return np.ascontiguousarray(luma * 100, np.float32)
+
+
+# --- hints ------------------------------------------------------------------------------------------------------
+
+
+def segments(lab: Plane, rng: Rng, count: int) -> NDArray[np.uint8]:
+    """Cut the picture into surfaces with ragged borders: the nearest of a few random pixels in place and colour.
+
+    Returns:
+        Labels  [(H, W) uint8, below ``count``]
+    """
+    h, w = lab.shape[:2]
+    small = cv2.resize(cv2.GaussianBlur(lab, (0, 0), 1.5), (max(1, w // 2), max(1, h // 2)))
+    sh, sw = small.shape[:2]
+    y, x = np.mgrid[0:sh, 0:sw].astype(np.float32)
+    place = np.float32(rng.uniform(20, 120) / max(sh, sw))
+    feature = np.dstack([small, x * place, y * place]).reshape(-1, 5)
+    seeds = feature[rng.integers(0, len(feature), count)]
+    # |f - s|^2 without the |f|^2 that is the same for all seeds.
+    labels = np.argmin((seeds**2).sum(1) - 2 * feature @ seeds.T, axis=1).astype(np.uint8).reshape(sh, sw)
+    return np.asarray(cv2.resize(labels, (w, h), interpolation=cv2.INTER_NEAREST))
+
+
+def _smooth_noise(h: int, w: int, rng: Rng, cell: int) -> Plane:
+    """Draw smooth noise [(h, w) float32, about unit variance] with features of about ``cell`` pixels."""
+    coarse = rng.standard_normal((h // cell + 3, w // cell + 3), np.float32)
+    return np.asarray(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _points(ab: Plane, lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
+    h, w = ab.shape[:2]
+    out, weight = np.zeros_like(ab), np.zeros((h, w), np.float32)
+    count = int(rng.geometric(1 / 8)) if rng.random() < 0.6 else int(np.exp(rng.uniform(0, np.log(150))))
+    central = rng.random() < 0.5
+    trust = 1.0 if rng.random() < 0.8 else rng.uniform(0.3, 1.0)
+    for _ in range(count):
+        size = int(rng.integers(1, 10))
+        if central:
+            y = int(np.clip(rng.normal((h - size + 1) / 2, (h - size + 1) / 4), 0, h - size))
+            x = int(np.clip(rng.normal((w - size + 1) / 2, (w - size + 1) / 4), 0, w - size))
+        else:
+            y, x = int(rng.integers(0, h - size + 1)), int(rng.integers(0, w - size + 1))
+        out[y : y + size, x : x + size] = ab[y : y + size, x : x + size].mean(axis=(0, 1))
+        weight[y : y + size, x : x + size] = trust
+    return out, weight
+
+
+def zhang_points(ab: Plane, count: int, rng: Rng, patch: int = 6) -> tuple[Plane, Plane]:
+    """Draw hint points by the protocol: patches of their mean true chroma, placed normally about the centre.
+
+    Args:
+        ab: truth  [(H, W, 2) float32 a* b*]
+        count: how many
+        rng: source of chance
+        patch: side of a hint in pixels
+
+    Returns:
+        Hint chroma  [(H, W, 2) float32] and weight  [(H, W) float32, 0 or 1]
+
+    Source: Zhang et al. 2017, section 3.2 and its published evaluation.
+    """
+    h, w = ab.shape[:2]
+    out, weight = np.zeros(ab.shape, np.float32), np.zeros((h, w), np.float32)
+    for _ in range(count):
+        y = int(np.clip(rng.normal((h - patch + 1) / 2, (h - patch + 1) / 4), 0, h - patch))
+        x = int(np.clip(rng.normal((w - patch + 1) / 2, (w - patch + 1) / 4), 0, w - patch))
+        out[y : y + patch, x : x + patch] = ab[y : y + patch, x : x + patch].mean(axis=(0, 1))
+        weight[y : y + patch, x : x + patch] = 1.0
+    return out, weight
+
+
+def _strokes(ab: Plane, lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
+    h, w = ab.shape[:2]
+    out, weight = np.zeros_like(ab), np.zeros((h, w), np.float32)
+    labels = segments(lab, rng, int(rng.integers(5, 25)))
+    for _ in range(int(rng.integers(1, 9))):
+        y, x = int(rng.integers(0, h)), int(rng.integers(0, w))
+        angle, path = rng.uniform(0, 2 * np.pi), [(x, y)]
+        for _ in range(int(rng.integers(2, 9))):
+            angle += rng.normal(0, 0.5)
+            step = rng.uniform(3, 10)
+            path.append((int(path[-1][0] + step * np.cos(angle)), int(path[-1][1] + step * np.sin(angle))))
+        mask = np.zeros((h, w), np.uint8)
+        cv2.polylines(mask, [np.array(path, np.int32)], False, 1, int(rng.integers(1, 6)))
+        inside = mask > 0
+        if rng.random() < 0.8:  # people keep their strokes on one surface
+            inside &= labels == labels[y, x]
+        if inside.any():
+            out[inside], weight[inside] = ab[inside].mean(axis=0), 1.0
+    return out, weight
+
+
+def _ragged(mask: NDArray[np.bool_], rng: Rng) -> NDArray[np.bool_]:
+    """Displace a mask's border as a hasty outline would."""
+    size = 2 * int(rng.integers(0, 3)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    displace = cv2.erode if rng.random() < 0.5 else cv2.dilate
+    return np.asarray(displace(mask.astype(np.uint8), kernel) > 0)
+
+
+def _regions(ab: Plane, lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
+    h, w = ab.shape[:2]
+    out, weight = np.zeros_like(ab), np.zeros((h, w), np.float32)
+    count = int(rng.integers(3, 20))
+    labels = segments(lab, rng, count)
+    chosen = rng.permutation(count)[: int(rng.integers(1, 5)) if rng.random() < 0.8 else count]
+    for label in chosen:
+        inside = _ragged(labels == label, rng)
+        if not inside.any():
+            continue
+        kind = rng.random()
+        if kind < 0.5:  # one swatch
+            out[inside] = ab[inside].mean(axis=0)
+        elif kind < 0.8:  # a ramp over luma: straight line fitted through the region's own chroma
+            luma = lab[inside, 0]
+            centred = luma - luma.mean()
+            slope = (centred[:, None] * ab[inside]).sum(0) / (np.square(centred).sum() + 1.0)
+            out[inside] = ab[inside].mean(axis=0) + centred[:, None] * slope
+        else:  # an approved frame's own chroma
+            out[inside] = ab[inside]
+        weight[inside] = 1.0 if rng.random() < 0.7 else rng.uniform(0.3, 1.0)
+    return out, weight
+
+
+def _carried(ab: Plane, lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
+    """Chroma as optical flow leaves it: displaced, ghosted, holed, of fading trust."""
+    h, w = ab.shape[:2]
+    cell = int(rng.choice([8, 16, 32]))
+    amount = rng.uniform(0, 3.0)
+    dx, dy = _smooth_noise(h, w, rng, cell) * amount, _smooth_noise(h, w, rng, cell) * amount
+    labels = segments(lab, rng, int(rng.integers(4, 16)))
+    lost = labels == labels[rng.integers(0, h), rng.integers(0, w)]
+    if rng.random() < 0.4:  # one surface went elsewhere: its ghost lies beside it
+        dx, dy = dx + lost * rng.normal(0, 8), dy + lost * rng.normal(0, 8)
+    y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+    from_x, from_y = (x + dx).astype(np.float32), (y + dy).astype(np.float32)
+    out = np.asarray(cv2.remap(ab, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.float32)
+    # Trust tells of the error, but not all of it.
+    error = np.abs(out - ab).sum(axis=2)
+    trust = np.exp(-error / rng.uniform(8, 60)) * (1 - 0.3 * rng.random() * rng.random((h, w), np.float32))
+    trust = cv2.GaussianBlur(trust.astype(np.float32), (0, 0), rng.uniform(0.5, 3)) * rng.uniform(0.4, 1.0)
+    holes = _smooth_noise(h, w, rng, int(rng.choice([8, 16, 32]))) > rng.uniform(-0.5, 2.0)
+    trust[holes] = 0
+    if rng.random() < 0.4:
+        trust[lost] = 0  # never seen before: disoccluded
+    if rng.random() < 0.3:  # only some regions were hinted at all
+        kept = rng.random(16) < 0.5
+        trust[~kept[labels]] = 0
+    return out, np.clip(trust, 0, 1).astype(np.float32)
+
+
+Simulated = Callable[[Plane, Plane, Rng], tuple[Plane, Plane]]
+KINDS: tuple[tuple[float, Simulated | None], ...] = (
+    (0.28, None), (0.32, _points), (0.08, _strokes), (0.16, _regions), (0.16, _carried),
+)  # fmt: skip
+
+
+def simulate_hints(lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
+    """Draw hints of one kind, or of two laid over each other.
+
+    Args:
+        lab: the truth  [(H, W, 3) float32 Lab]
+        rng: source of chance
+
+    Returns:
+        Hint chroma  [(H, W, 2) float32 a* b*] and weight  [(H, W) float32 [0, 1]]
+    """
+    ab = lab[..., 1:]
+    shares = np.array([share for share, _ in KINDS])
+    kind = KINDS[rng.choice(len(KINDS), p=shares / shares.sum())][1]
+    if kind is None:
+        return np.zeros_like(ab), np.zeros(ab.shape[:2], np.float32)
+    out, weight = kind(ab, lab, rng)
+    if rng.random() < 0.15:  # a person's points over what flow carried, and the like
+        over = (_points, _strokes, _regions)[rng.integers(0, 3)]
+        more, more_weight = over(ab, lab, rng)
+        here = more_weight > 0
+        out[here], weight[here] = more[here], more_weight[here]
+    if rng.random() < 0.3:  # low weight means unsure: the colour is off by more, the less it is trusted
+        h, w = weight.shape
+        off = np.dstack([_smooth_noise(h, w, rng, 16), _smooth_noise(h, w, rng, 16)])
+        out = out + off * (1 - weight[..., None]) * rng.uniform(0, 20)
+    return out.astype(np.float32), weight
+
+
+def recolour(lab: Plane, rng: Rng) -> Plane:
+    """Turn hues, of everything or of one surface, so that hints are obeyed rather than guessed.
+
+    Returns:
+        Lab with the same luma  [(H, W, 3) float32]
+    """
+    angle, gain = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.4)
+    turn = gain * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shift = rng.normal(0, 15, 2) if rng.random() < 0.4 else np.zeros(2)
+    changed = lab.copy()
+    changed[..., 1:] = np.clip(lab[..., 1:] @ turn + shift, -100, 100)
+    if rng.random() < 0.5:
+        return changed
+    labels = segments(lab, rng, int(rng.integers(3, 12)))
+    here = labels == labels[rng.integers(0, lab.shape[0]), rng.integers(0, lab.shape[1])]
+    soft = cv2.GaussianBlur(here.astype(np.float32), (0, 0), 0.7)[..., None]
+    return np.asarray(lab + (changed - lab) * soft, np.float32)
+
+
+# --- samples ----------------------------------------------------------------------------------------------------
+
+
+def read_still(path: Path) -> Plane:
+    """Read a photograph  [(H, W, 3) float32 [0, 1] R'G'B']."""
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise FileNotFoundError(f"{path} cannot be read as a picture")
+    return np.ascontiguousarray(bgr[..., ::-1]).astype(np.float32) / np.float32(255)
+
+
+def frame_still(rgb: Plane, h: int, w: int, rng: Rng) -> Plane:
+    """Take nearly the whole photograph at (h, w): context is what colour is guessed from."""
+    ih, iw = rgb.shape[:2]
+    cover = max(h / ih, w / iw) * rng.uniform(1.0, 1.3)
+    stretch = rng.uniform(0.92, 1.08)
+    sh, sw = max(h, round(ih * cover)), max(w, round(iw * cover * max(stretch, 1.0)))
+    y, x = int(rng.integers(0, sh - h + 1)), int(rng.integers(0, sw - w + 1))
+    scaled = cv2.resize(rgb, (sw, sh), interpolation=cv2.INTER_AREA if sh < ih else cv2.INTER_LINEAR)
+    cut = scaled[y : y + h, x : x + w]
+    return np.ascontiguousarray(cut[:, ::-1] if rng.random() < 0.5 else cut)
+
+
+def make_pair(rgb: Plane, rng: Rng) -> tuple[Plane, Plane, bool]:
+    """Make one training pair.
+
+    Args:
+        rgb: the photograph  [(H, W, 3) float32 [0, 1] R'G'B']
+        rng: source of chance
+
+    Returns:
+        The network's input  [(7, H, W) float32], its truth in units of AB_SCALE  [(2, H, W) float32], and whether any
+        hint was given.
+    """
+    lab = srgb_to_lab(rgb)
+    luma = old_luma(rgb, rng) if rng.random() < 0.5 else np.ascontiguousarray(lab[..., 0])
+    truth = recolour(lab, rng) if rng.random() < 0.3 else lab
+    hint_ab, weight = simulate_hints(truth, rng)
+    hinted = bool(weight.any())
+    if not hinted:
+        truth = lab  # nobody could guess a turned hue
+    planes = input_planes(luma, hint_ab, weight)
+    return planes, np.ascontiguousarray(truth[..., 1:].transpose(2, 0, 1) / AB_SCALE, np.float32), hinted
+
+
+class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Whole batches by step number, the same for the same seed.
+
+    Args:
+        stills: the photographs
+        batch: pairs per batch at 128x128; larger shapes get fewer, for about the same cost
+        shapes: shapes of each phase, each (h, w) a multiple of 16; one is drawn for each step
+        phases: first step of each phase
+        seed: of everything drawn
+        part: which replica this is, of how many: each makes its own rows of the batch
+    """
+
+    def __init__(
+        self,
+        stills: list[Still],
+        batch: int,
+        shapes: list[list[tuple[int, int]]],
+        phases: list[int],
+        seed: int,
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
+        self.stills, self.batch, self.shapes, self.phases, self.seed = stills, batch, shapes, phases, seed
+        self.replica, self.replicas = part
+        weights = np.array([s.weight for s in stills])
+        self.share = weights / weights.sum()
+
+    def __len__(self) -> int:
+        return 2**31
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Make this replica's part of the batch of ``step``.
+
+        Returns:
+            Inputs (N, 7, H, W), truths (N, 2, H, W), hinted (N,) bool.
+        """
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng((self.seed, step))
+        phase = int(np.searchsorted(self.phases, step, side="right")) - 1
+        h, w = self.shapes[phase][rng.integers(0, len(self.shapes[phase]))]
+        count = max(2 * self.replicas, round(self.batch * 128 * 128 / (h * w)))
+        pairs = [self._pair(h, w, step, row) for row in range(self.replica, count, self.replicas)]
+        inputs, truths, hinted = zip(*pairs, strict=True)
+        return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(truths)), torch.tensor(hinted)
+
+    def _pair(self, h: int, w: int, step: int, row: int) -> tuple[Plane, Plane, bool]:
+        rng = np.random.default_rng((self.seed, step, row))
+        while True:
+            still = self.stills[rng.choice(len(self.stills), p=self.share)]
+            planes, truth, hinted = make_pair(frame_still(read_still(still.path), h, w, rng), rng)
+            # Photographs without colour teach the network to give none: only a few of them are let in.
+            if np.hypot(truth[0], truth[1]).mean() * AB_SCALE >= 4.0 or rng.random() < 0.1:
+                return planes, truth, hinted

@@ -1,0 +1,66 @@
+"""Chroma brought from working size to full size, guided by the film's own luma.
+
+Chroma is explained by luma in small windows as ``ab = slope * L + offset``; the two coefficients, not the chroma, are
+brought up to full size, and the full-size luma makes chroma's borders as sharp as its own. Slopes are bounded, and the
+result is kept within what the working-size chroma says nearby, so that no halo of a foreign colour arises.
+
+Source: He & Sun 2015, "Fast guided filter"; He, Sun & Tang 2013, "Guided image filtering".
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ShapeError
+
+Plane = NDArray[np.float32]
+
+RADIUS = 1  # windows of 3x3 at working size: chroma is re-sharpened, not blurred
+EPSILON = 4.0  # L*^2: where luma varies by less than 2 L*, its noise must not colour chroma
+
+
+def upsample_chroma(luma_small: Plane, ab_small: Plane, luma_full: Plane) -> Plane:
+    """Bring chroma to the size of the frame.
+
+    Args:
+        luma_small: luma at working size  [(h, w) float32 [0, 100] L*]
+        ab_small: chroma at working size  [(h, w, 2) float32 CIE Lab, a* b*]
+        luma_full: luma of the frame      [(H, W) float32 [0, 100] L*]
+
+    Returns:
+        Chroma of the frame  [(H, W, 2) float32 CIE Lab, a* b*]
+
+    Raises:
+        ShapeError: the planes of working size differ, or are no planes.
+
+    Source: He & Sun 2015.
+    """
+    if luma_small.ndim != 2 or ab_small.shape != (*luma_small.shape, 2) or luma_full.ndim != 2:
+        raise ShapeError(
+            f"luma {luma_small.shape} and chroma {ab_small.shape} must agree in height and width, and the frame's luma "
+            f"{luma_full.shape} must be a plane"
+        )
+    if luma_small.shape == luma_full.shape:
+        return np.ascontiguousarray(ab_small, np.float32)
+    size = (2 * RADIUS + 1, 2 * RADIUS + 1)
+    h, w = luma_full.shape
+
+    def mean(plane: Plane) -> Plane:
+        return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT_101), np.float32)
+
+    mean_l = mean(luma_small)
+    variance = mean(luma_small * luma_small) - mean_l * mean_l
+    covariance = mean(luma_small[..., None] * ab_small) - mean_l[..., None] * mean(ab_small)
+    slope = covariance / (np.maximum(variance, 0.0) + np.float32(EPSILON))[..., None]
+    # What the fit leaves over stays in the offset, so that the frame's luma at working size gives the chroma itself.
+    planes = np.dstack([slope, ab_small - slope * luma_small[..., None]])
+    fine = cv2.resize(planes, (w, h), interpolation=cv2.INTER_LINEAR)
+    out = fine[..., :2] * luma_full[..., None]
+    out += fine[..., 2:]
+    kernel = np.ones((3, 3), np.uint8)
+    low = cv2.resize(cv2.erode(ab_small, kernel), (w, h), interpolation=cv2.INTER_LINEAR)
+    high = cv2.resize(cv2.dilate(ab_small, kernel), (w, h), interpolation=cv2.INTER_LINEAR)
+    np.clip(out, low, high, out=out)
+    return np.asarray(out, np.float32)

@@ -1,0 +1,1 @@
+"""Networks and their weights: what guesses chroma, and where it runs."""

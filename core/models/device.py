@@ -1,0 +1,52 @@
+"""Where networks run: chosen once, at the door, by name; nothing in the house names a device of its own accord."""
+
+from __future__ import annotations
+
+import torch
+
+from core.errors import InputError
+
+NAMES = ("auto", "cpu", "cuda", "mps")
+
+
+def pick_device(name: str | None) -> torch.device:
+    """Turn a device's name into a device that is really there.
+
+    Args:
+        name: ``auto`` (or None): CUDA, else Apple's MPS, else the CPU; or ``cpu``, ``cuda``, ``cuda:N``, ``mps``
+
+    Returns:
+        The device.
+
+    Raises:
+        InputError: the name is unknown, or this machine has no such device.
+    """
+    name = (name or "auto").lower()
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in NAMES[1:] or (number and not (kind == "cuda" and number.isdigit())):
+        raise InputError(f"device {name!r}: expected one of {', '.join(NAMES)} or cuda:N")
+    if kind == "cuda" and int(number or 0) >= (torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        raise InputError(f"device {name!r}: this machine has no such CUDA device; use auto or cpu")
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError("device 'mps': this machine has none; use auto or cpu")
+    return torch.device(name)
+
+
+def set_threads(count: int | None = None) -> int:
+    """Set how many threads one network call uses on the CPU; None leaves the library's own choice.
+
+    Returns:
+        The number now in force.
+
+    Raises:
+        InputError: fewer than one.
+    """
+    if count is not None:
+        if count < 1:
+            raise InputError(f"threads {count}: expected 1 or more")
+        torch.set_num_threads(count)
+    return torch.get_num_threads()

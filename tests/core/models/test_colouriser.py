@@ -1,0 +1,257 @@
+"""The embedded colouriser: obeys hints, guesses plausibly, refuses what is not its own."""
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from skimage import data
+
+from core.errors import InputError, ShapeError, WeightsError
+from core.film.colour import srgb_to_lab
+from core.models.colouriser import (
+    WEIGHTS,
+    WORKING_LONG_SIDE,
+    EmbeddedColouriser,
+    fold_norms,
+    load_colouriser,
+    working_size,
+)
+from core.models.device import pick_device, set_threads
+from core.models.network import AB_SCALE, ColourNet, input_planes
+from core.models.weights import fill, load_weights, sha256_of
+from core.solver import close_hints
+
+STILLS = Path(__file__).parents[4] / "shared" / "data" / "stills" / "bsds500"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Two threads that wait for each other crawl on a machine where other tests run beside."""
+    before = set_threads()
+    set_threads(1)
+    yield
+    set_threads(before)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return load_colouriser("embedded", "cpu")
+
+
+def photograph(name, h=128, w=128):
+    rgb = cv2.resize(getattr(data, name)(), (w, h), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    lab = srgb_to_lab(rgb)
+    return np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(lab[..., 1:])
+
+
+def one_point(shape, y, x, colour, size=6):
+    ab, weight = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
+    ab[y : y + size, x : x + size] = colour
+    weight[y : y + size, x : x + size] = 1
+    return ab, weight
+
+
+@pytest.mark.parametrize("shape", [(37, 53), (1, 1), (16, 16), (64, 17), (144, 192)])
+def test_any_size_gives_finite_chroma_of_that_size(ours, shape):
+    luma = np.random.default_rng(0).uniform(0, 100, shape).astype(np.float32)
+    ab = ours.predict(luma, None, None)
+    assert ab.shape == (*shape, 2)
+    assert ab.dtype == np.float32
+    assert np.isfinite(ab).all()
+
+
+def test_no_hint_and_hints_of_no_weight_are_the_same(ours):
+    luma, ab = photograph("astronaut")
+    nothing = np.zeros_like(luma)
+    assert np.array_equal(ours.predict(luma, None, None), ours.predict(luma, ab, nothing))
+
+
+def test_prediction_is_deterministic_and_leaves_its_inputs(ours):
+    luma, _ = photograph("coffee")
+    hint, weight = one_point(luma.shape, 60, 60, (40, 20))
+    for array in (luma, hint, weight):
+        array.setflags(write=False)
+    assert np.array_equal(ours.predict(luma, hint, weight), ours.predict(luma, hint, weight))
+
+
+def test_calls_from_many_threads_agree():
+    fresh = EmbeddedColouriser("cpu")
+    luma, _ = photograph("chelsea", 64, 64)
+    found = [None] * 4
+
+    def work(i):
+        found[i] = fresh.predict(luma)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.allclose(found[0], other, atol=1e-3) for other in found[1:])
+
+
+@pytest.mark.parametrize("colour", [(55.0, 35.0), (-40.0, 35.0), (10.0, -50.0)])
+def test_one_point_tints_the_whole_surface_not_only_its_patch(ours, colour):
+    luma = np.full((128, 128), 25, np.float32)
+    luma[32:96, 32:96] = 60  # a flat square on a flat ground
+    hint, weight = one_point(luma.shape, 60, 60, colour)
+    asked = np.array(colour, np.float32)
+    before = ours.predict(luma, None, None)
+    after = close_hints(luma, ours.predict(luma, hint, weight), hint, weight)
+    square = after[36:92, 36:92].reshape(-1, 2)
+    assert np.linalg.norm(square - asked, axis=1).mean() < 0.25 * np.linalg.norm(asked)
+    moved = np.linalg.norm(after - before, axis=2)
+    assert moved[:24].mean() < 0.5 * moved[36:92, 36:92].mean()
+
+
+@pytest.mark.parametrize("picture", ["astronaut", "coffee", "chelsea"])
+def test_hints_bring_the_truth_nearer(ours, picture):
+    luma, truth = photograph(picture)
+    rng = np.random.default_rng(0)
+    weight = np.zeros_like(luma)
+    for y, x in rng.integers(0, 122, (20, 2)):
+        weight[y : y + 6, x : x + 6] = 1
+    without = np.square(ours.predict(luma, None, None) - truth).mean()
+    with_hints = np.square(ours.predict(luma, truth, weight) - truth).mean()
+    assert with_hints < 0.6 * without
+
+
+def test_automatic_chroma_is_nearer_the_truth_than_grey_and_not_grey(ours):
+    if not STILLS.is_dir():
+        pytest.skip("the photographs of ../shared/data are not here")
+    found = sorted(STILLS.glob("*.jpg"))
+    grey, guess, chroma = [], [], []
+    for path in found[:: len(found) // 16][:16]:
+        bgr = cv2.resize(cv2.imread(str(path)), (192, 128), interpolation=cv2.INTER_AREA)
+        lab = srgb_to_lab(bgr[..., ::-1].astype(np.float32) / 255)
+        ab = ours.predict(np.ascontiguousarray(lab[..., 0]), None, None)
+        grey.append(np.square(lab[..., 1:]).mean())
+        guess.append(np.square(ab - lab[..., 1:]).mean())
+        chroma.append(np.linalg.norm(ab, axis=2).mean())
+    assert np.mean(guess) < 0.95 * np.mean(grey)
+    assert np.mean(chroma) > 5.0
+
+
+def test_folding_changes_nothing():
+    torch.manual_seed(0)
+    network = ColourNet().eval()
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.3)
+            part.running_var.uniform_(0.5, 2)
+    torch.nn.init.normal_(network.head.weight, std=0.1)
+    planes = torch.randn(1, 7, 32, 48)
+    with torch.inference_mode():
+        assert torch.allclose(network(planes), fold_norms(network)(planes), atol=1e-4)
+
+
+def test_planes_are_scaled_as_the_network_was_taught():
+    luma = np.full((8, 8), 50, np.float32)
+    hint, weight = one_point((8, 8), 2, 2, (AB_SCALE, 0), size=2)
+    planes = input_planes(luma, hint, weight)
+    assert planes.shape == (7, 8, 8)
+    assert np.all(planes[0] == 0)
+    assert planes[1, 2, 2] == pytest.approx(1)
+    assert planes[3].sum() == 4
+    assert not input_planes(luma, None, None)[1:].any()
+
+
+def test_working_size_keeps_the_shape():
+    assert working_size(480, 640) == (WORKING_LONG_SIDE * 3 // 4, WORKING_LONG_SIDE)
+    assert working_size(1080, 608)[0] == WORKING_LONG_SIDE
+    assert working_size(30, 40) == (30, 40)
+    assert working_size(1, 5000) == (1, WORKING_LONG_SIDE)
+
+
+def test_fingerprint_follows_the_weights(tmp_path):
+    tensors = load_file(WEIGHTS)
+    tensors["head.bias"] = tensors["head.bias"] + 0.01
+    save_file(tensors, tmp_path / "other.safetensors")
+    one, two = EmbeddedColouriser("cpu"), EmbeddedColouriser("cpu", tmp_path / "other.safetensors")
+    assert one.fingerprint == EmbeddedColouriser("cpu").fingerprint != two.fingerprint
+
+
+def test_model_card_names_the_weights_that_are_there():
+    assert sha256_of(WEIGHTS) in WEIGHTS.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def _missing(tensors):
+    del tensors["head.bias"]
+
+
+def _unknown(tensors):
+    tensors["head.more"] = torch.zeros(1)
+
+
+def _misshapen(tensors):
+    tensors["head.bias"] = torch.zeros(9)
+
+
+def _nan(tensors):
+    tensors["head.bias"] = torch.full((8,), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(_missing, "missing"), (_unknown, "unknown"), (_misshapen, r"\(9,\)"), (_nan, "NaN")],
+)
+def test_spoiled_weights_are_refused(tmp_path, spoil, message):
+    tensors = load_file(WEIGHTS)
+    spoil(tensors)
+    save_file(tensors, tmp_path / "spoiled.safetensors")
+    with pytest.raises(WeightsError, match=message):
+        EmbeddedColouriser("cpu", tmp_path / "spoiled.safetensors").predict(np.zeros((16, 16), np.float32))
+
+
+def test_torn_and_missing_files_are_refused(tmp_path):
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(WEIGHTS.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match="whole"):
+        load_weights(torn)
+    with pytest.raises(WeightsError, match="read"):
+        EmbeddedColouriser("cpu", tmp_path / "none.safetensors")
+    with pytest.raises(WeightsError, match="sha256"):
+        load_weights(WEIGHTS, sha256="0" * 64)
+
+
+def test_weights_fill_exactly():
+    network = ColourNet()
+    weights = load_weights(WEIGHTS)
+    fill(network, weights, "embedded")
+    assert all(torch.equal(v, weights[k]) for k, v in network.state_dict().items())
+
+
+def test_misfitting_arrays_are_refused(ours):
+    luma = np.zeros((20, 30), np.float32)
+    with pytest.raises(ShapeError, match="together"):
+        ours.predict(luma, np.zeros((20, 30, 2), np.float32), None)
+    with pytest.raises(ShapeError, match="one size"):
+        ours.predict(luma, np.zeros((20, 31, 2), np.float32), luma)
+    with pytest.raises(ShapeError, match="expected"):
+        ours.predict(np.zeros((20, 30, 3), np.float32), None, None)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="known"):
+        load_colouriser("sepia")
+    for name in ("tpu", "cuda:x", "cpu:1", "cuda:99"):
+        with pytest.raises(InputError, match="device"):
+            pick_device(name)
+    with pytest.raises(InputError, match="threads"):
+        set_threads(0)
+    assert pick_device("cpu").type == "cpu"
+    assert pick_device(None).type == pick_device("auto").type
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_gpu_gives_the_cpus_colours(ours):
+    luma, truth = photograph("astronaut")
+    weight = np.zeros_like(luma)
+    weight[40:50, 40:50] = 1
+    there = load_colouriser("embedded", "cuda").predict(luma, truth, weight)
+    assert np.abs(there - ours.predict(luma, truth, weight)).max() < 0.5

@@ -1,0 +1,75 @@
+"""Chroma brought up by luma: borders as sharp as luma's, no halos, flat stays flat."""
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from core.errors import ShapeError
+from core.film.colour import srgb_to_lab
+from core.guided import upsample_chroma
+
+
+def small(plane, size):
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+
+
+def disc(h=240, w=320):
+    y, x = np.mgrid[0:h, 0:w]
+    inside = np.hypot(y - h / 2, x - w / 2) < h / 3
+    luma = np.where(inside, 70, 35).astype(np.float32)
+    ab = np.where(inside[..., None], (45.0, 25.0), (-15.0, -30.0)).astype(np.float32)
+    return luma, ab
+
+
+def test_a_border_is_as_sharp_as_lumas():
+    luma, ab = disc()
+    out = upsample_chroma(small(luma, (80, 60)), small(ab, (80, 60)), luma)
+    plain = cv2.resize(small(ab, (80, 60)), (320, 240), interpolation=cv2.INTER_LINEAR)
+    near = cv2.dilate(cv2.Canny(luma.astype(np.uint8), 10, 20), np.ones((7, 7))) > 0
+    assert np.abs(out - ab)[near].mean() < 0.4 * np.abs(plain - ab)[near].mean()
+
+
+def test_no_halo_beyond_the_colours_that_are_there():
+    luma, ab = disc()
+    out = upsample_chroma(small(luma, (80, 60)), small(ab, (80, 60)), luma)
+    assert out[..., 0].max() <= 45.01
+    assert out[..., 0].min() >= -15.01
+    assert out[..., 1].max() <= 25.01
+    assert out[..., 1].min() >= -30.01
+
+
+@pytest.mark.parametrize("picture", ["astronaut", "coffee", "chelsea"])
+def test_better_than_bilinear_on_photographs(picture):
+    rgb = cv2.resize(getattr(data, picture)(), (400, 300), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    lab = srgb_to_lab(rgb)
+    luma, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(lab[..., 1:])
+    out = upsample_chroma(small(luma, (100, 75)), small(ab, (100, 75)), luma)
+    plain = cv2.resize(small(ab, (100, 75)), (400, 300), interpolation=cv2.INTER_LINEAR)
+    assert np.square(out - ab).mean() < 0.95 * np.square(plain - ab).mean()
+
+
+def test_flat_chroma_stays_flat_under_grain():
+    rng = np.random.default_rng(0)
+    luma = (50 + rng.normal(0, 6, (97, 131))).astype(np.float32)
+    ab = np.full((31, 43, 2), (12.0, -8.0), np.float32)
+    out = upsample_chroma(small(luma, (43, 31)), ab, luma)
+    assert out.shape == (97, 131, 2)
+    assert np.abs(out - ab[0, 0]).max() < 1e-3
+
+
+def test_same_size_is_the_identity():
+    luma, ab = disc(40, 50)
+    assert np.array_equal(upsample_chroma(luma, ab, luma), ab)
+
+
+def test_shrinking_is_allowed():
+    luma, ab = disc(120, 160)
+    out = upsample_chroma(luma, ab, small(luma, (80, 60)))
+    assert out.shape == (60, 80, 2)
+
+
+def test_misfitting_planes_are_refused():
+    luma, ab = disc(40, 50)
+    with pytest.raises(ShapeError, match="agree"):
+        upsample_chroma(luma, ab[:-1], luma)
