@@ -143,7 +143,8 @@ def heard(path: Path) -> tuple[np.ndarray, Fraction, int]:
                 begin = frame.pts * frame.time_base
             data = frame.to_ndarray().astype(np.float64)
             scale = {"s16": 2.0**15, "s16p": 2.0**15, "s32": 2.0**31}.get(frame.format.name, 1.0)
-            parts.append(data.reshape(-1) / scale)
+            channels = 1 if frame.format.is_planar else len(frame.layout.channels)
+            parts.append(data[0, ::channels] / scale)
         zero = Fraction(0)
         if container.streams.video:
             video = container.streams.video[0]

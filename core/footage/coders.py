@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from core.errors import EncodeError
-from core.film.tags import BT709, DELIVERED
+from core.film.tags import DELIVERED
 from core.footage.codes import fill, yuv_planes
 from core.footage.target import Target
 
@@ -66,7 +66,9 @@ def coded_picture(rgb: Array, target: Target, pixel_format: str) -> VideoFrame:
     across = 1 if "444" in pixel_format else 2
     down = 2 if "420" in pixel_format else 1
     fill(frame, yuv_planes(rgb, DELIVERED, target.depth, across=across, down=down))
-    frame.color_range, frame.colorspace = 1, BT709
+    # ProRes writes its tags from the pictures, the others from the stream.
+    frame.color_range, frame.colorspace = 1, DELIVERED.matrix
+    frame.color_trc, frame.color_primaries = DELIVERED.transfer, DELIVERED.primaries
     return frame
 
 

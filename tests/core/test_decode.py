@@ -415,7 +415,7 @@ def test_damaged_bytes_never_raise_anything_else(tmp_path: Path) -> None:
 @pytest.mark.skipif(not DATA.is_dir(), reason="no shared data beside the repository")
 @pytest.mark.parametrize(
     ("name", "count", "rate", "grey"),
-    [("old/chaplin/chaplin.mp4", 241, "25", True), ("clips/blocks/blocks.mp4", 292, "30000/1001", False)],
+    [("old/chaplin/chaplin.mp4", 241, "25", True), ("clips/bikes_cuts/bikes_cuts.mp4", 250, "25", False)],
 )
 def test_real_films(name: str, count: int, rate: str, grey: bool) -> None:
     path = DATA / name
