@@ -18,6 +18,9 @@ import pytest
 # Before anything imports gradio or matplotlib: neither shall ask the outside about versions or fonts.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several test processes share the cores already; threads of torch in each would only get in their way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Threads that libraries keep for the life of the process; none of them is ours.
 LIBRARY_THREADS = ("AnyIO worker thread", "asyncio_", "pymp-", "tqdm", "QueueFeederThread", "playwright")
@@ -26,6 +29,14 @@ LOCAL = ("127.", "::1", "localhost", "0.0.0.0", "::ffff:127.")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs_error: an ERROR in the log is part of what is tested")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither use nor fill the cache of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POCHOIR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)
