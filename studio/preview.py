@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 
 from core.contract.recipe import Recipe
 from core.contract.sources import FrameSource
-from core.errors import InputError
-from core.film.shot import Shot
+from core.contract.stage import Timeline
+from core.film.shot import Shot, shot_of
+from core.film.timebase import FrameRange
 from core.render.renderer import Renderer
 from hints.hint import Hint, HintSet
+from hints.source import Carried
+from hints.track import Track, frame_of
 from studio.project import Project
-from studio.rendering import COLOURISE, Machine, colours, hint_factory, make_renderer
+from studio.rendering import COLOURISE, Machine, colours, make_renderer
 from studio.source import Reading
 
 
@@ -39,7 +43,6 @@ class Preview:
         self._lock = threading.Lock()
         self._reading: Reading | None = None
         self._bench: tuple[Recipe, tuple[Shot, ...], Renderer] | None = None
-        self._said: tuple[HintSet, Any] | None = None
 
     def picture(self, project: Project, n: int, extra: Hint | None = None) -> NDArray[np.float32]:
         """Frame ``n`` of the source, recoloured  [(H, W, 3) float32 [0, 1] R'G'B']."""
@@ -47,15 +50,16 @@ class Preview:
             renderer = self._renderer(project)
             if not colours(project.recipe):
                 return renderer.before_colour(n).rgb
-            source = self._hints(renderer, _with(project.hints, extra))
-            return renderer.recolour(n, source.at_once(n))
+            place = frame_of(n, self._takes(renderer))
+            said: Any = self._at_once(renderer, _with(project.hints, extra), place)
+            return renderer.recolour(place, said.field(place))
 
     def close(self) -> None:
         """Let go of what is kept."""
         with self._lock:
             if self._reading is not None:
                 self._reading.close()
-            self._reading, self._bench, self._said = None, None, None
+            self._reading, self._bench = None, None
 
     def _renderer(self, project: Project) -> Renderer:
         """A renderer without hints: it outlives every hint, and with it what it has made of the frame."""
@@ -63,29 +67,42 @@ class Preview:
             self._reading = self._reading or Reading(self._film())
             renderer = make_renderer(self._reading, project.shots, project.recipe, HintSet(), self._machine)
             self._bench = (project.recipe, project.shots, renderer)
-            self._said = None
         return self._bench[2]
 
-    def _hints(self, renderer: Renderer, hints: HintSet) -> Any:
+    def _at_once(self, renderer: Renderer, hints: HintSet, n: int) -> Carried:
+        """The hints of which something is known on frame ``n`` without carrying: its own, and those carried."""
+        source = self._carried(renderer, hints)
+        if source.ready(shot_of(source.timeline.shots, n)):
+            return source
+        known = [t for t in source.tracks if n in t.reach and t.hint.kind != "lock" and _is_known(source, t, n)]
+        held = tuple(_held(track, n, source.timeline) for track in known)
+        return self._carried(renderer, HintSet(hints.regions, held))
+
+    def _carried(self, renderer: Renderer, hints: HintSet) -> Carried:
         """The hints over the film as the renderer has it."""
-        if self._said is None or self._said[0] is not hints:
-            assert renderer.side is not None
-            takes = renderer.line.nodes[colouring(renderer)].takes
-            make = hint_factory(hints, renderer.source.clip.size)
-            self._said = (hints, make(takes, renderer.side.motion, self._machine.cache))
-        return self._said[1]
+        assert renderer.side is not None
+        size = renderer.source.clip.size
+        return Carried(hints, self._takes(renderer), size, renderer.side.motion, self._machine.cache)
+
+    @staticmethod
+    def _takes(renderer: Renderer) -> Timeline:
+        """The sequence that the colouring takes."""
+        at = renderer.line.index(COLOURISE)
+        assert at is not None
+        return renderer.line.nodes[at].takes
 
 
-def colouring(renderer: Renderer) -> int:
-    """Number of the colouring in a renderer's line.
+def _is_known(source: Carried, track: Track, n: int) -> bool:
+    """Whether what a track says of frame ``n`` can be told without carrying it."""
+    return track.keyframe == n or source._tracks.ready(track)
 
-    Raises:
-        InputError: the recipe does not colour.
-    """
-    at = renderer.line.index(COLOURISE)
-    if at is None:
-        raise InputError("the recipe does not colour; switch the step colourise on")
-    return at
+
+def _held(track: Track, n: int, timeline: Timeline) -> Hint:
+    """The track's hint, held to what is known of it, so that nothing is carried for it."""
+    reach = FrameRange(n, n + 1) if track.keyframe == n else track.reach
+    first, last = timeline.sources[reach.start], timeline.sources[reach.stop - 1]
+    frame = track.hint.frame
+    return replace(track.hint, span=FrameRange(min(int(first), frame), max(int(last), frame) + 1))
 
 
 def _with(hints: HintSet, extra: Hint | None) -> HintSet:

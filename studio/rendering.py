@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hints.source import Carried
 from platformdirs import user_cache_path
 
 from core.contract.plugins import Plugins
@@ -22,6 +21,7 @@ from core.film.shot import Shot
 from core.render.cache import FrameCache, default_budget
 from core.render.renderer import HintFactory, Renderer
 from hints.hint import HintSet
+from hints.source import Carried
 from studio.project import Project
 from studio.source import Reading
 
@@ -68,9 +68,23 @@ def colours(recipe: Recipe) -> bool:
 
 
 def make_renderer(
-    source: FrameSource, shots: tuple[Shot, ...], recipe: Recipe, hints: HintSet, machine: Machine
+    source: FrameSource,
+    shots: tuple[Shot, ...],
+    recipe: Recipe,
+    hints: HintSet,
+    machine: Machine,
+    *,
+    said_on: tuple[int, int] | None = None,
 ) -> Renderer:
     """A renderer of the film under a recipe and hints. Hints of a recipe that does not colour are left aside.
+
+    Args:
+        source: the film, or proxies of it.
+        shots: its shots.
+        recipe: what is done to it.
+        hints: what the restorer said.
+        machine: plugins, cache and device.
+        said_on: (H, W) of the pictures the hints were said on, where ``source`` has another size.
 
     Raises:
         RecipeError: the recipe does not fit.
@@ -82,7 +96,7 @@ def make_renderer(
         recipe,
         machine.plugins,
         machine.cache,
-        hints=hint_factory(hints, source.clip.size) if len(hints) and colours(recipe) else None,
+        hints=hint_factory(hints, said_on or source.clip.size) if len(hints) and colours(recipe) else None,
         device=machine.device,
     )
 
@@ -91,7 +105,7 @@ def hint_factory(hints: HintSet, size: tuple[int, int]) -> HintFactory:
     """What makes the hint source once the renderer knows what the colouring takes."""
 
     def make(timeline: Timeline, motion: Any, store: Any) -> Any:
-        return Carried(hints, timeline, motion, store, size)
+        return Carried(hints, timeline, size, motion, store)
 
     return make
 

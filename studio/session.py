@@ -521,7 +521,8 @@ class Session:
         if preview:
             recipe, film = proxy_recipe(recipe, self.plugins), Proxy(film)
         try:
-            yield make_renderer(film, project.shots, recipe, project.hints, self._machine)
+            size = project.clip.size
+            yield make_renderer(film, project.shots, recipe, project.hints, self._machine, said_on=size)
         finally:
             film.close()
 
