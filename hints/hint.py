@@ -94,9 +94,7 @@ class Hint:
         if not 0.0 <= self.strength <= 1.0:
             raise HintError(f"strength {self.strength} is outside 0-1")
         if self.span is not None and self.frame not in self.span:
-            raise HintError(
-                f"span [{self.span.start}, {self.span.stop}] does not hold its frame {self.frame}"
-            )
+            raise HintError(f"span [{self.span.start}, {self.span.stop}] does not hold its frame {self.frame}")
         self._check_shape()
         if self.frozen is not None and self.kind != "lock":
             raise HintError(f"a {self.kind} has nothing frozen; only a lock has")
@@ -256,7 +254,5 @@ class HintSet:
         self.region(region_id)
         users = [h.id for h in self.hints if h.region == region_id]
         if users:
-            raise HintError(
-                f"region {region_id}: hints still name it ({', '.join(users)}); remove them first"
-            )
+            raise HintError(f"region {region_id}: hints still name it ({', '.join(users)}); remove them first")
         return replace(self, regions=tuple(r for r in self.regions if r.id != region_id))

@@ -200,8 +200,7 @@ class _Reading:
         if hint.kind != "lock":
             raise HintError(f"a {hint.kind} has nothing frozen; only a lock has")
         inner = [
-            self.hint(h, i, known, where="frozen hint")
-            for i, h in enumerate(_list(item, "frozen", required=True))
+            self.hint(h, i, known, where="frozen hint") for i, h in enumerate(_list(item, "frozen", required=True))
         ]
         # The inner set gives the locks within it what lies before them.
         return replace(hint, frozen=replace(hint, frozen=tuple(inner)).frozen_set.hints)
@@ -402,16 +401,12 @@ def _compact(value: Any) -> str:
 def _text_of(source: Path | str) -> tuple[str, Path | None]:
     if isinstance(source, str) and source.lstrip().startswith("{"):
         if len(source) > MAX_JSON_BYTES:
-            raise HintError(
-                f"hints file: larger than {MAX_JSON_BYTES >> 20} MiB; keep masks in files of their own"
-            )
+            raise HintError(f"hints file: larger than {MAX_JSON_BYTES >> 20} MiB; keep masks in files of their own")
         return source, None
     path = Path(source)
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            raise HintError(
-                f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB; keep masks in files of their own"
-            )
+            raise HintError(f"{path}: larger than {MAX_JSON_BYTES >> 20} MiB; keep masks in files of their own")
         return path.read_text(encoding="utf-8-sig"), path.parent
     except OSError as error:
         raise HintError(f"{path}: cannot be read ({error.strerror})") from None
@@ -423,9 +418,7 @@ def _parse(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
     except json.JSONDecodeError as error:
-        raise HintError(
-            f"hints file: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})"
-        ) from None
+        raise HintError(f"hints file: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
     except (RecursionError, ValueError) as error:
         raise HintError(f"hints file: is not JSON that can be read ({error})") from None
 

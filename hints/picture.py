@@ -39,8 +39,7 @@ class Mask:
         if depth != 8 or colour_type != _GREY:
             kind = {0: "greyscale", 2: "RGB", 3: "palette", 4: "greyscale+alpha", 6: "RGBA"}
             raise InputError(
-                f"the mask is a {depth}-bit {kind.get(colour_type, 'unknown')} PNG; "
-                "save it as 8-bit greyscale"
+                f"the mask is a {depth}-bit {kind.get(colour_type, 'unknown')} PNG; save it as 8-bit greyscale"
             )
         if b"IEND" not in self.png[-16:]:
             raise InputError("the mask's file is cut short and cannot be read")
@@ -127,6 +126,11 @@ class Picture:
         rgba = np.concatenate([scaled[..., 2::-1], alpha], axis=2)
         rgba.setflags(write=False)
         return rgba
+
+    @cached_property
+    def partial(self) -> bool:
+        """Whether some of it is not given (transparent)."""
+        return bool((self.rgba[..., 3] < 1).any())
 
     @property
     def size(self) -> tuple[int, int]:

@@ -153,7 +153,7 @@ class Carrier:
     """
 
     def __init__(self, planes: Array) -> None:
-        self.planes = np.ascontiguousarray(planes.transpose(1, 2, 0))
+        self.planes = np.ascontiguousarray(planes, np.float32)
         self.state = self.planes
 
     def advance(self, step: Step) -> Array:
@@ -161,13 +161,13 @@ class Carrier:
         carried = _planes(step.before, self.state)
         anew = np.zeros_like(carried)
         for place in step.sources:
-            anew += place.trust[..., None] * _planes(place, self.planes)
-        values = carried + step.anew[..., None] * (anew - carried)
+            anew += place.trust * _planes(place, self.planes)
+        values = carried + step.anew * (anew - carried)
         lacking = 1 - np.clip(step.hold / np.float32(FILL_BELOW), 0, 1)
         if lacking.any():
-            values += lacking[..., None] * (_filled(step.luma, values, step.hold) - values)
+            values += lacking * (_filled(step.luma, values, step.hold) - values)
         self.state = values
-        return np.ascontiguousarray(values.transpose(2, 0, 1))
+        return values
 
 
 def crisp(cover: Array) -> Array:
@@ -224,9 +224,7 @@ def _shares(places: Sequence[Place], beliefs: Sequence[Array]) -> tuple[Place, .
     total = np.sum(np.stack(powers), axis=0)
     powers[0] = np.where(total > 1e-12, powers[0], 1)  # where nothing is believed, the chain is all there is
     total = np.sum(np.stack(powers), axis=0)
-    return tuple(
-        Place(p.x, p.y, np.asarray(q / total, np.float32)) for p, q in zip(places, powers, strict=True)
-    )
+    return tuple(Place(p.x, p.y, np.asarray(q / total, np.float32)) for p, q in zip(places, powers, strict=True))
 
 
 def _best(places: Sequence[Place], beliefs: Sequence[Array]) -> Place:
@@ -244,14 +242,12 @@ def _trusted(known: Array, worn: Array, hold: Array) -> Array:
 
 
 def _planes(place: Place, planes: Array) -> Array:
-    """Planes seen through a place; OpenCV takes at most four at once  [(h, w, K) float32]."""
-    h, w, count = planes.shape
-    parts = [place.of(np.ascontiguousarray(planes[..., i : i + 4])).reshape(h, w, -1) for i in range(0, count, 4)]
-    return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
+    """Planes seen through a place, each by itself: what is carried beside it must not change a bit of it."""
+    return np.stack([place.of(plane) for plane in planes])
 
 
 def _filled(luma: Array, values: Array, hold: Array) -> Array:
-    """Values drawn along the surfaces of the luma from where they hold to where they do not  [(h, w, K)]."""
+    """Values drawn along the surfaces of the luma from where they hold to where they do not  [(K, h, w)]."""
     h, w = luma.shape
     size = max(1, w // FILL_SHRINK), max(1, h // FILL_SHRINK)
 
@@ -259,7 +255,7 @@ def _filled(luma: Array, values: Array, hold: Array) -> Array:
         return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
 
     weight = np.maximum(hold, np.float32(1e-3)) ** 2
-    planes = [small(values[..., i] * weight) for i in range(values.shape[2])]
+    planes = [small(plane * weight) for plane in values]
     solved = smooth(
         small(luma),
         np.stack([*planes, small(weight)]),
@@ -268,4 +264,4 @@ def _filled(luma: Array, values: Array, hold: Array) -> Array:
     )
     ratio = solved[:-1] / np.maximum(solved[-1], np.float32(1e-20))
     back = [cv2.resize(np.ascontiguousarray(p), (w, h), interpolation=cv2.INTER_LINEAR) for p in ratio]
-    return np.stack(back, axis=-1).astype(np.float32)
+    return np.asarray(np.stack(back), np.float32)

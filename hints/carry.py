@@ -1,0 +1,198 @@
+"""Carry tracks through their shots and keep them: each is carried once, whatever becomes of the others.
+
+Tracks that begin on one keyframe are carried in one walk to each side. A frame of a track is kept under a key that
+holds the hint's geometry, the lumas of all frames on the way, and what found the motion; so nothing is carried again
+that could not have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.colourise import Store
+from core.contract.fingerprint import fingerprint
+from core.contract.progress import CancelToken
+from core.flow import FlowEstimator
+from hints import propagate
+from hints.layers import NOTHING, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
+from hints.propagate import Carrier, Motion, walk
+from hints.track import Track
+
+# A track of which nothing was seen for this many frames has ended: it left the picture for good.
+PATIENCE = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """What carrying needs: the sequence's motion, what finds direct flow, and where to keep what was carried.
+
+    Attributes:
+        motion: luma and flow of the sequence.
+        estimator: finds direct flow from a keyframe.
+        store: keeps tracks.
+        source_size: (H, W) that hints' coordinates are of.
+        size: (h, w) at which tracks are kept.
+        flow_key: what found the flow in ``motion``.
+    """
+
+    motion: Motion
+    estimator: FlowEstimator
+    store: Store
+    source_size: tuple[int, int]
+    size: tuple[int, int]
+    flow_key: str
+
+
+class Tracks:
+    """Tracks of one sequence, carried on demand and kept.
+
+    Args:
+        ways: what carrying needs.
+    """
+
+    def __init__(self, ways: Ways) -> None:
+        self.ways = ways
+        self._keys: dict[tuple[str, int, int], list[str]] = {}
+
+    def at(self, track: Track, n: int) -> Kept | None:
+        """A track on frame ``n`` of its reach; None where nothing of it is there.
+
+        What was not carried yet, or is no longer kept, is carried now.
+        """
+        kept = self.held(track, n)
+        if kept is None:
+            self._walk(track.keyframe, 1 if n > track.keyframe else -1, [track], CancelToken(), _unheard)
+            kept = self.held(track, n)
+        return None if kept is None or kept.empty else kept
+
+    def held(self, track: Track, n: int) -> Kept | None:
+        """A track on frame ``n`` as far as it is kept; empty where nothing of it is there."""
+        ways = self.ways
+        if n == track.keyframe:
+            hint = track.hint
+            return unpack(on_keyframe(hint, planes_of(hint, ways.source_size, ways.size)))
+        arrays = ways.store.get(self.key(track, n))
+        if arrays is not None:
+            return unpack(arrays)
+        end = ways.store.get(self._end_key(track, 1 if n > track.keyframe else -1))
+        # Beyond its end nothing was kept, because nothing is there.
+        return NOTHING if end is not None and abs(n - track.keyframe) > int(end["frames"][0]) else None
+
+    def key(self, track: Track, n: int) -> str:
+        """Content key of a track on frame ``n``: all that lies between its keyframe and there is in it."""
+        side = 1 if n >= track.keyframe else -1
+        geometry = geometry_key(track.hint, self.ways.source_size, self.ways.size)
+        chain = self._keys.setdefault((geometry, track.keyframe, side), [])
+        if not chain:
+            chain.append(
+                fingerprint(
+                    "track", propagate.VERSION, geometry, self.ways.estimator.fingerprint, self.ways.flow_key,
+                    self.ways.motion.luma_key(track.keyframe), side,
+                )
+            )  # fmt: skip
+        while len(chain) <= abs(n - track.keyframe):
+            here = track.keyframe + side * len(chain)
+            chain.append(fingerprint(chain[-1], self.ways.motion.luma_key(here)))
+        return chain[abs(n - track.keyframe)]
+
+    def ready(self, track: Track) -> bool:
+        """Whether a track was carried through all its reach."""
+        return not any(self._missing(track, side) for side in (1, -1))
+
+    def carry(self, tracks: Iterable[Track], token: CancelToken, done: Callable[[int], None] | None = None) -> None:
+        """Carry tracks that are missing, and keep them.
+
+        Args:
+            tracks: of one shot.
+            token: checked between frames.
+            done: called with the number of the frame after each.
+
+        Raises:
+            Cancelled: the token was set; frames carried so far are kept.
+        """
+        for (keyframe, side), together in self._to_walk(tracks).items():
+            self._walk(keyframe, side, together, token, done or _unheard)
+
+    def frames_to_carry(self, tracks: Iterable[Track]) -> int:
+        """Frames that `carry` would walk through."""
+        walks = self._to_walk(tracks)
+        return sum(max(len(_frames(t, side)) for t in some) for (_, side), some in walks.items())
+
+    def _to_walk(self, tracks: Iterable[Track]) -> dict[tuple[int, int], list[Track]]:
+        """Missing tracks by keyframe and side: those together are carried in one walk."""
+        walks: dict[tuple[int, int], list[Track]] = {}
+        for track in tracks:
+            for side in (1, -1):
+                if self._missing(track, side):
+                    walks.setdefault((track.keyframe, side), []).append(track)
+        return walks
+
+    def _missing(self, track: Track, side: int) -> bool:
+        frames, store = _frames(track, side), self.ways.store
+        if not frames or store.get(self._end_key(track, side)) is not None:
+            return False
+        # A reach that became shorter (a new keyframe beside it) needs no new walk.
+        if any(store.get(self.key(track, n)) is None for n in frames):
+            return True
+        self._put_end(track, side, len(frames))
+        return False
+
+    def _end_key(self, track: Track, side: int) -> str:
+        return fingerprint("carried to", self.key(track, _frames(track, side)[-1]))
+
+    def _put_end(self, track: Track, side: int, frames: int) -> None:
+        self.ways.store.put(self._end_key(track, side), {"frames": np.array([frames], np.int32)})
+
+    def _walk(
+        self,
+        keyframe: int,
+        side: int,
+        tracks: Sequence[Track],
+        token: CancelToken,
+        done: Callable[[int], None],
+    ) -> None:
+        ways = self.ways
+        planes = [planes_of(t.hint, ways.source_size, ways.size) for t in tracks]
+        parts = np.cumsum([0, *(len(p) for p in planes)])
+        carrier = Carrier(np.concatenate(planes))
+        ends = [_Ending(len(_frames(t, side))) for t in tracks]
+        longest = max((_frames(t, side) for t in tracks), key=len)
+        for step in walk(ways.motion, keyframe, longest, ways.estimator):
+            token.check()
+            carried = carrier.advance(step)
+            for i, (track, end) in enumerate(zip(tracks, ends, strict=True)):
+                if not end.reached:
+                    arrays = on_frame(track.hint, carried[parts[i] : parts[i + 1]], step.trust)
+                    ways.store.put(self.key(track, step.n), arrays)
+                    end.saw(nothing=arrays["cover"].size == 0)
+            done(step.n)
+            if all(end.reached for end in ends):
+                break
+        for track, end in zip(tracks, ends, strict=True):
+            self._put_end(track, side, end.frames)
+
+
+class _Ending:
+    """How far one track was carried, and whether it has ended."""
+
+    def __init__(self, limit: int) -> None:
+        self.frames, self._limit, self._unseen = 0, limit, 0
+
+    def saw(self, *, nothing: bool) -> None:
+        self.frames += 1
+        self._unseen = self._unseen + 1 if nothing else 0
+
+    @property
+    def reached(self) -> bool:
+        return self.frames >= self._limit or self._unseen >= PATIENCE
+
+
+def _unheard(_: int) -> None:
+    """Progress that nobody asked for."""
+
+
+def _frames(track: Track, side: int) -> range:
+    return track.forward if side > 0 else track.backward

@@ -1,0 +1,153 @@
+"""The hint field: what all tracks together say about one frame, chroma and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.film.colour import Array
+
+# Less weight than this is silence: nothing is said, and nothing is rendered anew for it.
+SILENCE = 1 / 256
+# A later hint wins over an earlier one of the same trust, and loses to one that is this much better known.
+YIELDS_AT = 0.3
+# A hint known less than this lets what lies beneath it show through.
+SHOWS_THROUGH = 0.4
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True, eq=False)
+class HintField:
+    """What hints say about one frame.
+
+    Attributes:
+        ab: chroma asked for  [(h, w, 2) float32 Lab a* b*], 0 where nothing is said
+        weight: trust in it   [(h, w) float32 [0, 1]], 0 where nothing is said
+    """
+
+    ab: Array
+    weight: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What one track (or a region's tracks to both sides) says within a box of the frame.
+
+    Attributes:
+        box: rows and columns of the frame that the arrays are of.
+        ab: chroma                           [(bh, bw, 2) float32 Lab a* b*]
+        cover: share of each pixel that is meant  [(bh, bw) float32 [0, 1]]
+        trust: how far that is known              [(bh, bw) float32 [0, 1]]
+    """
+
+    box: Box
+    ab: Array
+    cover: Array
+    trust: Array
+
+
+def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
+    """Several masks of one region on one keyframe are one; of two references there, the later one counts.
+
+    Args:
+        layers: in order.
+        size: (h, w) of the frame
+
+    Returns:
+        A layer of the whole frame, or the only one as it is.
+    """
+    if len(layers) == 1:
+        return layers[0]
+    below, *rest = (_whole(layer, size) for layer in layers)
+    ab, cover, trust = below.ab, below.cover, below.trust
+    for layer in rest:
+        share = layer.cover / np.maximum(layer.cover + (1 - layer.cover) * cover, np.float32(1e-9))
+        ab = ab + share[..., None] * (layer.ab - ab)
+        trust = np.where(layer.cover >= cover, layer.trust, trust)
+        cover = np.maximum(cover, layer.cover)
+    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust)
+
+
+def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
+    """One region between its keyframes: both sides speak, the better known and the nearer one louder.
+
+    Args:
+        sides: layers of one region, each with its keyframe's nearness  (0, 1]
+        size: (h, w) of the frame
+
+    Returns:
+        A layer of the whole frame, or the only side as it is.
+    """
+    if len(sides) == 1:
+        return sides[0][0]
+    whole = [(_whole(layer, size), nearness) for layer, nearness in sides]
+    voices = [layer.trust**3 * np.float32(nearness) for layer, nearness in whole]
+    total = np.maximum(np.sum(np.stack(voices), axis=0), np.float32(1e-9))
+    cover, trust, weight = (np.zeros(size, np.float32) for _ in range(3))
+    ab = np.zeros((*size, 2), np.float32)
+    for (layer, _), voice in zip(whole, voices, strict=True):
+        share = voice / total
+        cover += share * layer.cover
+        trust += share * layer.trust
+        weight += share * layer.cover
+        ab += (share * layer.cover)[..., None] * layer.ab
+    ab /= np.maximum(weight, np.float32(1e-9))[..., None]
+    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust)
+
+
+def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[int, int]) -> HintField | None:
+    """Lay hints over each other.
+
+    References lie beneath all other hints, whatever their place in the list. Of the others the later wins where both
+    are equally known, and the better known one where they are not. A hint that is hardly known lets what lies beneath
+    show through.
+
+    Args:
+        background: references' layers, in order.
+        layers: all other layers, in order.
+        size: (h, w) of the frame.
+
+    Returns:
+        The field, or None where nothing is said anywhere.
+    """
+    amount, weight = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
+    for layer in background:
+        _lay(amount, weight, layer)
+    explicit, said = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
+    covered = np.zeros(size, np.float32)
+    for layer in layers:
+        _lay(explicit, said, layer)
+        shown = layer.cover * np.minimum(layer.trust / np.float32(SHOWS_THROUGH), 1)
+        covered[layer.box] = np.maximum(covered[layer.box], shown)
+    amount = explicit + (1 - covered)[..., None] * amount
+    weight = said + (1 - covered) * weight
+    weight[weight < SILENCE] = 0
+    if not weight.any():
+        return None
+    ab = amount / np.maximum(weight, np.float32(1e-9))[..., None]
+    ab[weight == 0] = 0
+    return HintField(np.asarray(ab, np.float32), np.minimum(weight, 1))
+
+
+def _lay(amount: Array, weight: Array, layer: Layer) -> None:
+    """Lay one layer over premultiplied chroma and its weight, in place."""
+    box = layer.box
+    below = weight[box]
+    share = np.clip((layer.trust - below) / np.float32(YIELDS_AT) + 1, 0, 1)
+    part = layer.cover * share
+    mine = part * layer.trust
+    amount[box] += part[..., None] * (layer.trust[..., None] * layer.ab - amount[box])
+    weight[box] = below - part * below + mine
+
+
+def _whole(layer: Layer, size: tuple[int, int]) -> Layer:
+    """The layer over the whole frame; outside its box nothing is meant, and that is known as its edge is."""
+    if layer.cover.shape == size:
+        return layer
+    ab, cover = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
+    trust = np.full(size, float(layer.trust.mean()) if layer.trust.size else 0.0, np.float32)
+    ab[layer.box], cover[layer.box], trust[layer.box] = layer.ab, layer.cover, layer.trust
+    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust)

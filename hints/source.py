@@ -1,0 +1,258 @@
+"""The restorer's hints as the colouring sees them: fulfils `core.colourise.HintSource`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.colourise import Store
+from core.contract.fingerprint import fingerprint
+from core.contract.progress import CancelToken, Progress, Report
+from core.contract.stage import Timeline
+from core.film.colour import Array
+from core.film.shot import Shot
+from core.film.timebase import FrameRange
+from core.flow import DisFlow, FlowEstimator, working_size
+from hints.carry import Tracks, Ways
+from hints.colour_rule import anchor_of, asked
+from hints.field import HintField, Layer, blend, compose, unite
+from hints.footprint import footprint
+from hints.hint import Hint, HintSet
+from hints.layers import Kept
+from hints.propagate import Motion
+from hints.track import Track, group_of, tracks_of
+
+VERSION = 1
+# A lock holds where its mask was carried with at least this trust.
+_LOCK_TRUST = 0.3
+_FIELDS_HELD = 4
+
+Inside = NDArray[np.bool_]
+
+
+class Carried:
+    """All hints of a sequence, carried through their shots.
+
+    Fields are composed from the tracks' layers when they are asked for; what is kept is geometry. Keys are those of
+    the field's content: they are equal exactly where nothing that is said differs.
+
+    Args:
+        hints: what the restorer says.
+        timeline: the colouring's input.
+        source_size: (H, W) of the source picture that the hints' coordinates are of.
+        motion: luma and flow of the colouring's input.
+        store: where tracks and keys are kept.
+        estimator: finds direct flow from a keyframe; by default the one that ``motion`` uses, if it says so.
+    """
+
+    def __init__(
+        self,
+        hints: HintSet,
+        timeline: Timeline,
+        source_size: tuple[int, int],
+        motion: Motion,
+        store: Store,
+        estimator: FlowEstimator | None = None,
+    ) -> None:
+        self.hints = hints
+        self.timeline = timeline
+        self._motion, self._store = motion, store
+        found_by: FlowEstimator = getattr(motion, "estimator", None) or estimator or DisFlow()
+        self._estimator = estimator or found_by
+        self.size = working_size(*timeline.size)
+        self._ways = Ways(motion, self._estimator, store, source_size, self.size, found_by.fingerprint)
+        self._tracks = Tracks(self._ways)
+        self._anchors: dict[str, float] = {}
+        self._content: dict[str, str | None] = {}
+        self._held: dict[int, HintField | None] = {}
+
+    # -- reach and carrying -------------------------------------------------------------------------
+
+    @cached_property
+    def tracks(self) -> tuple[Track, ...]:
+        """All hints as tracks, in order."""
+        return tracks_of(self.hints, self.timeline)
+
+    def reach(self, shot: Shot) -> FrameRange:
+        """Frames of a shot that its hints may touch at most; empty where it has none."""
+        ranges = [t.reach for t in self._of(shot)]
+        if not ranges:
+            return FrameRange(shot.range.start, shot.range.start)
+        return FrameRange(min(r.start for r in ranges), max(r.stop for r in ranges))
+
+    def ready(self, shot: Shot) -> bool:
+        """Whether all tracks of a shot are kept already."""
+        return all(self._tracks.ready(t) for t in self._of(shot)) and all(
+            source.ready(shot) for _, source in self._frozen(shot)
+        )
+
+    def carry(self, shot: Shot, report: Report, token: CancelToken) -> None:
+        """Carry what is missing of a shot's tracks, frame by frame, and keep it.
+
+        Raises:
+            Cancelled: the token was set.
+        """
+        mine = self._of(shot)
+        total = self._tracks.frames_to_carry(mine)
+        finished = 0
+
+        def done(_: int) -> None:
+            nonlocal finished
+            finished += 1
+            report(Progress("carry hints", shot.id, finished, total))
+
+        self._tracks.carry(mine, token, done)
+        for _, source in self._frozen(shot):
+            source.carry(shot, report, token)
+
+    def _of(self, shot: Shot) -> list[Track]:
+        return [t for t in self.tracks if t.shot.range == shot.range]
+
+    # -- what is said ---------------------------------------------------------------------------------
+
+    def key(self, n: int) -> str | None:
+        """Content key of what is said about frame ``n``; None where nothing is."""
+        field, locks = self._field_key(n), self._locks(n)
+        if field is None and not locks:
+            return None
+        kept = [(np.packbits(mask), mask.shape, source._field_key(n)) for mask, source in locks]
+        return fingerprint("said", VERSION, field, kept)
+
+    def field(self, n: int) -> HintField | None:
+        """What all hints say about frame ``n``, at working size; None where they say nothing.
+
+        A layer that is no longer kept is carried again.
+        """
+        if n not in self._held:
+            while len(self._held) >= _FIELDS_HELD:
+                self._held.pop(next(iter(self._held)))
+            self._held[n] = self._composed(n)
+        return self._held[n]
+
+    def locks(self, n: int) -> Sequence[tuple[Inside, Carried]]:
+        """Locked areas of frame ``n``, to be painted in this order, each with the hints that rule there.
+
+        A lock that changes nothing (all that is said is what it keeps) is left out.
+        """
+        return self._locks(n)
+
+    def _composed(self, n: int) -> HintField | None:
+        luma: Array | None = None
+        background: list[Layer] = []
+        groups: dict[tuple[str, ...], dict[tuple[int, float], list[Layer]]] = {}
+        for i, track in enumerate(self._speaking(n)):
+            kept = self._tracks.at(track, n)
+            if kept is None:
+                continue
+            luma = self._motion.luma(n) if luma is None else luma
+            group = group_of(track.hint) or (track.hint.kind, "", str(i))
+            sides = groups.setdefault(group, {})
+            keyframe = (track.keyframe, track.nearness(n))
+            sides.setdefault(keyframe, []).append(self._layer(track, kept, luma))
+        layers: list[Layer] = []
+        for group, sides in groups.items():
+            united = [(unite(some, self.size), nearness) for (_, nearness), some in sides.items()]
+            layer = blend(united, self.size)
+            (background if group[0] == "reference" else layers).append(layer)
+        return compose(background, layers, self.size)
+
+    def _speaking(self, n: int) -> list[Track]:
+        return [t for t in self.tracks if n in t.reach and t.hint.kind != "lock" and t.hint.strength > 0]
+
+    def _layer(self, track: Track, kept: Kept, luma: Array) -> Layer:
+        hint = track.hint
+        ab = kept.ab
+        if ab is None:
+            ab = asked(hint, self.hints, luma[kept.box], self._anchor(track)).ab
+        return Layer(kept.box, ab, kept.cover, kept.trust * np.float32(hint.strength))
+
+    def _anchor(self, track: Track) -> float | None:
+        hint = track.hint
+        if hint.kind != "region" or hint.ramp is not None:
+            return None
+        key = self._tracks.key(track, track.keyframe)
+        if key not in self._anchors:
+            cover = footprint(hint, self._ways.source_size, self.size)
+            self._anchors[key] = anchor_of(self._motion.luma(track.keyframe), cover)
+        return self._anchors[key]
+
+    def _field_key(self, n: int) -> str | None:
+        """Content key of the field alone. Found once per set of inputs, then remembered in the store."""
+        speaking = self._speaking(n)
+        if not speaking:
+            return None
+        inputs = fingerprint(
+            "field of",
+            VERSION,
+            self._motion.luma_key(n),
+            [
+                (self._tracks.key(t, n), t.nearness(n), group_of(t.hint), self._colour(t), t.hint.strength)
+                for t in speaking
+            ],
+        )
+        if inputs not in self._content:
+            held = self._store.get(inputs)
+            if held is None:
+                field = self.field(n)
+                key = "" if field is None else fingerprint("field", VERSION, field.ab, field.weight)
+                held = {"key": np.frombuffer(key.encode().ljust(40), np.uint8)}
+                self._store.put(inputs, held)
+            self._content[inputs] = held["key"].tobytes().decode().strip() or None
+        return self._content[inputs]
+
+    def _colour(self, track: Track) -> tuple[str, object, object, float | None]:
+        hint = track.hint
+        return hint.kind, hint.ramp, self.hints.colour_of(hint), self._anchor(track)
+
+    # -- locks ------------------------------------------------------------------------------------------
+
+    def _frozen(self, shot: Shot) -> list[tuple[Track, Carried]]:
+        return [(t, self._frozen_of(t.hint)) for t in self._of(shot) if t.hint.kind == "lock"]
+
+    def _frozen_of(self, hint: Hint) -> Carried:
+        if hint.frozen is None:
+            raise AssertionError(f"lock {hint.id} was never put into a set")
+        if hint.frozen not in self._frozen_sources:
+            source = Carried(
+                hint.frozen_set, self.timeline, self._ways.source_size, self._motion, self._store, self._estimator
+            )
+            # Locks within locks keep each other's sources: the same frozen hints are carried by one of them.
+            source._frozen_sources = self._frozen_sources
+            self._frozen_sources[hint.frozen] = source
+        return self._frozen_sources[hint.frozen]
+
+    @cached_property
+    def _frozen_sources(self) -> dict[tuple[Hint, ...], Carried]:
+        return {}
+
+    def _locks(self, n: int) -> list[tuple[Inside, Carried]]:
+        """Locks as painted one over another: the later ones first, so that the earlier one has its way."""
+        painted: list[tuple[Inside, Carried]] = []
+        own = self._field_key(n)
+        for track in reversed(self.tracks):
+            if track.hint.kind != "lock" or n not in track.reach:
+                continue
+            mask = self._lock_mask(track, n)
+            source = self._frozen_of(track.hint)
+            inner = [(mask & m, s) for m, s in source._locks(n)]
+            if not painted and not inner and source._field_key(n) == own:
+                continue
+            painted += [(m, s) for m, s in ((mask, source), *inner) if m.any()]
+        return painted
+
+    def _lock_mask(self, track: Track, n: int) -> Inside:
+        """The pixels of the full-size frame that a lock holds  [(H, W) bool]."""
+        h, w = self.timeline.size
+        mask = track.hint.mask
+        if n == track.keyframe and mask is not None and mask.size == (h, w):
+            return mask.inside
+        cover = np.zeros(self.size, np.float32)
+        kept = self._tracks.at(track, n)
+        if kept is not None:
+            cover[kept.box] = np.where(kept.trust >= _LOCK_TRUST, kept.cover, 0)
+        full = cv2.resize(cover, (w, h), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full > 0.5)
