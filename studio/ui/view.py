@@ -1,0 +1,150 @@
+"""What the browser is told of a session, as plain JSON values. Nothing is decided here."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.contract.recipe import Recipe
+from core.errors import InputError
+from studio.recipes import AUTO, NAMED
+
+RECIPES = (AUTO, *NAMED)
+JOBS_SHOWN = 20
+
+
+class View:
+    """One session as the browser sees it.
+
+    A description is made once per edit and finished render and kept until the next: a tab asks for
+    dozens of pictures in between, and each answer needs the film's size and the pictures' keys.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self.session = session
+        self._lock = threading.Lock()
+        self._told: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._places: dict[str, list[float] | None] = {}
+
+    @property
+    def version(self) -> int:
+        """The number that changes with every edit."""
+        return int(self.session.version)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Jobs, newest first."""
+        rows = sorted(self.session.jobs(), key=lambda row: float(row["queued"]), reverse=True)
+        return [plain(row) for row in rows[:JOBS_SHOWN]]
+
+    def project(self) -> dict[str, Any]:
+        """Everything as it is now: facts, shots, recipe, regions, hints, and the keys of its pictures."""
+        return self._describe((self.version, self._renders()))
+
+    def glance(self) -> dict[str, Any]:
+        """The same, perhaps from before a render that is still under way."""
+        now = (self.version, self._renders())
+        with self._lock:
+            told = self._told
+        return told[1] if told is not None and told[0] == now else self._describe(now)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the source picture as displayed."""
+        clip = self.glance()["clip"]
+        return int(clip["height"]), int(clip["width"])
+
+    @property
+    def count(self) -> int:
+        """Number of frames of the source."""
+        return int(self.glance()["clip"]["count"])
+
+    def key(self, kind: str) -> str:
+        """The key under which pictures of a kind are asked for now."""
+        return str(self.glance()["keys"][kind])
+
+    def is_rendered(self, n: int) -> bool:
+        """Whether the shot of frame ``n`` is rendered as things stand."""
+        return any(s["start"] <= n < s["stop"] and s["due"] == 0 for s in self.glance()["shots"])
+
+    def _renders(self) -> int:
+        return sum(1 for job in self.session.jobs() if job["state"] == "done")
+
+    def _describe(self, now: tuple[int, int]) -> dict[str, Any]:
+        told: dict[str, Any] = plain(self.session.describe())
+        told["dir"] = str(self.session.dir)
+        for shot in told["shots"]:
+            shot["due"] = shot["stale"]
+        for hint in told["hints"]:
+            if "mask" in hint and "at" not in hint:
+                hint["at"] = self._place(hint["id"])
+        cuts = [shot["start"] for shot in told["shots"]]
+        film = _short(told["clip"])
+        repaired = _short([film, told["recipe"], cuts])
+        told["keys"] = {"source": film, "restored": repaired, "coloured": f"{repaired}-{now[0]}-{now[1]}"}
+        told["version"] = now[0]
+        with self._lock:
+            self._told = (now, told)
+        return told
+
+    def _place(self, hint_id: str) -> list[float] | None:
+        """A place well inside a hint's mask, for its handle  [x, y, px]. Masks of a hint do not change."""
+        if hint_id not in self._places:
+            self._places[hint_id] = _deepest(self.session.hint_mask(hint_id))
+        return self._places[hint_id]
+
+
+def _deepest(mask: NDArray[np.bool_] | None) -> list[float] | None:
+    if mask is None or not mask.any():
+        return None
+    # One pixel of border all round, so that a mask that touches the picture's edge has an inside too.
+    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)
+    y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return [float(x) - 0.5, float(y) - 0.5]
+
+
+def _short(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def plain(value: Any) -> Any:
+    """Any of our values as JSON: dataclasses as objects, fractions and paths as text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, Fraction | Path):
+        return str(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def recipe_from_json(told: str | dict[str, Any], plugins: Any) -> str | Recipe:
+    """A recipe's name, or a whole recipe checked against what is registered.
+
+    Raises:
+        InputError: an unknown name, stage or parameter, or a value out of bounds.
+    """
+    if isinstance(told, str):
+        if told not in RECIPES:
+            raise InputError(f"recipe '{told}': known are {', '.join(RECIPES)}")
+        return told
+    return Recipe.from_json(json.dumps(told)).checked(plugins.stages)
+
+
+def in_project(folder: Path, path: str) -> Path:
+    """A path a person gave for something written; relative ones lie in the project's folder."""
+    place = Path(path.strip()).expanduser()
+    return place if place.is_absolute() else folder / place

@@ -1,0 +1,25 @@
+"""Declared parameters become controls without anybody knowing the stage."""
+
+from dataclasses import dataclass
+
+from core.contract.params import choice, describe, number, switch, text
+from studio.ui.controls import control
+
+
+@dataclass(frozen=True)
+class Params:
+    strength: float = number(0.8, 0.0, 1.0, help="How much")
+    radius_frames: int = number(2, 0, 12, help="How far", unit="frames")
+    way: str = choice("a", ("a", "b"), help="Which")
+    local: bool = switch(True, help="Whether")
+    size: str = text("", help="WxH")
+
+
+def test_each_kind_has_its_control():
+    rows = {row["name"]: control(row) for row in describe(Params)}
+    assert [rows[n]["kind"] for n in rows] == ["slider", "slider", "choice", "switch", "text"]
+    assert rows["strength"]["step"] == 0.005
+    assert (rows["radius_frames"]["step"], rows["radius_frames"]["unit"]) == (1, "frames")
+    assert rows["radius_frames"]["label"] == "radius frames"
+    assert rows["way"]["options"] == ["a", "b"]
+    assert (rows["local"]["default"], rows["size"]["default"]) == (True, "")
