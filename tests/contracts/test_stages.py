@@ -211,7 +211,8 @@ def test_retiming_keeps_cuts_and_duration(name: str, tmp_path: Path) -> None:
     film = Film(9)
     made = renderer(name, film, tmp_path, 4)
     line = made.timeline
-    assert line.times[-1] == film.clip.seconds
+    shortest = min(b - a for a, b in zip(line.times, line.times[1:], strict=False))
+    assert abs(line.times[-1] - film.clip.seconds) <= shortest  # to within one frame
     assert all(a < b for a, b in zip(line.times, line.times[1:], strict=False))
     first, second = line.shots
     assert first.range.stop == second.range.start
