@@ -25,7 +25,7 @@ from hints.hint import Hint, HintSet
 from hints.source import Carried
 from hints.track import Track, frame_of
 from studio.project import Project
-from studio.rendering import COLOURISE, Machine, colours, make_renderer
+from studio.rendering import Machine, colouring_takes, colours, make_renderer
 from studio.source import Reading
 
 
@@ -48,9 +48,9 @@ class Preview:
         """Frame ``n`` of the source, recoloured  [(H, W, 3) float32 [0, 1] R'G'B']."""
         with self._lock:
             renderer = self._renderer(project)
+            place = frame_of(n, colouring_takes(renderer))
             if not colours(project.recipe):
-                return renderer.before_colour(n).rgb
-            place = frame_of(n, self._takes(renderer))
+                return renderer.before_colour(place).rgb
             said: Any = self._at_once(renderer, _with(project.hints, extra), place)
             return renderer.recolour(place, said.field(place))
 
@@ -82,14 +82,7 @@ class Preview:
         """The hints over the film as the renderer has it."""
         assert renderer.side is not None
         size = renderer.source.clip.size
-        return Carried(hints, self._takes(renderer), size, renderer.side.motion, self._machine.cache)
-
-    @staticmethod
-    def _takes(renderer: Renderer) -> Timeline:
-        """The sequence that the colouring takes."""
-        at = renderer.line.index(COLOURISE)
-        assert at is not None
-        return renderer.line.nodes[at].takes
+        return Carried(hints, colouring_takes(renderer), size, renderer.side.motion, self._machine.cache)
 
 
 def _is_known(source: Carried, track: Track, n: int) -> bool:

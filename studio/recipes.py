@@ -10,7 +10,8 @@ from core.errors import InputError
 
 AUTO = "auto"
 _ARCHIVE = (StageSpec("deflicker"), StageSpec("dedust"), StageSpec("colourise"))
-_DOCUMENTARY = (*_ARCHIVE, StageSpec("upscale", {"size": "x1080"}))
+# As wide as it comes out at 1080 lines: the shape of the picture is kept.
+_DOCUMENTARY = (*_ARCHIVE, StageSpec("upscale", {"size": "9999x1080"}))
 
 NAMED: dict[str, Recipe] = {
     "colour": Recipe((StageSpec("colourise"),), "colour"),

@@ -101,6 +101,12 @@ def make_renderer(
     )
 
 
+def colouring_takes(renderer: Renderer) -> Timeline:
+    """The sequence that the colouring takes; of a recipe that does not colour, the result."""
+    at = renderer.line.index(COLOURISE)
+    return renderer.timeline if at is None else renderer.line.nodes[at].takes
+
+
 def hint_factory(hints: HintSet, size: tuple[int, int]) -> HintFactory:
     """What makes the hint source once the renderer knows what the colouring takes."""
 

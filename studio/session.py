@@ -27,6 +27,7 @@ from core.render.renderer import Renderer
 from hints.hint import Hint
 from hints.interchange import dump, load
 from hints.region import Region
+from hints.track import frame_of
 from studio import edits
 from studio.counts import ShotCounts
 from studio.deliver import Delivered, check_out, deliver
@@ -40,7 +41,7 @@ from studio.preview import Preview
 from studio.project import Project
 from studio.proxy import Proxy, proxy_recipe
 from studio.recipes import recipe_of, with_options
-from studio.rendering import COLOURISE, Machine, Workbench, cache_at, colours, make_renderer
+from studio.rendering import COLOURISE, Machine, Workbench, cache_at, colouring_takes, colours, make_renderer
 from studio.said import changed_hint, hint_from, region_from
 from studio.segmenting import Segmenters
 from studio.source import Reading, open_film, source_facts
@@ -400,7 +401,7 @@ class Session:
         """Frame ``n`` as the colouring gets it: repaired, still grey; made now where it is missing."""
         project = self.project
         with self._pictures.renderer(project) as renderer:
-            return renderer.before_colour(n).rgb
+            return renderer.before_colour(frame_of(n, colouring_takes(renderer))).rgb
 
     def coloured_picture(self, n: int) -> Picture:
         """Frame ``n`` as coloured in the final render, hints carried; made now where it is missing.
@@ -411,7 +412,7 @@ class Session:
         if not colours(project.recipe):
             return self.restored_picture(n)
         with self._pictures.renderer(project) as renderer:
-            return renderer.picture(n, after=COLOURISE).rgb
+            return renderer.picture(frame_of(n, colouring_takes(renderer)), after=COLOURISE).rgb
 
     def matte(self, n: int, step: str = "dedust") -> Picture:
         """What a repair step takes for damage on frame ``n``  [(H, W) float32 [0, 1]]."""
