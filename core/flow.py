@@ -194,13 +194,9 @@ def warp(
         raise ShapeError(f"warp: image is {image.shape} but flow is {flow_bw.shape}; use resize_flow first")
     map_x, map_y = _maps(flow_bw)
     if image.ndim == 3 and image.shape[2] > 4:  # OpenCV remaps at most four planes with a border
-        planes = [
-            warp(image[..., c], flow_bw, border, interpolation=interpolation) for c in range(image.shape[2])
-        ]
+        planes = [warp(image[..., c], flow_bw, border, interpolation=interpolation) for c in range(image.shape[2])]
         return np.stack(planes, axis=-1)
-    out = cv2.remap(
-        np.ascontiguousarray(image, dtype=np.float32), map_x, map_y, interpolation, borderMode=border
-    )
+    out = cv2.remap(np.ascontiguousarray(image, dtype=np.float32), map_x, map_y, interpolation, borderMode=border)
     return np.asarray(out, np.float32).reshape(image.shape)
 
 
@@ -228,6 +224,24 @@ def compose(flow_ab: Array, flow_bc: Array) -> Array:
     return np.asarray(flow_ab + warp(flow_bc, flow_ab), np.float32)
 
 
+def closure(forward: Array, backward: Array) -> Array:
+    """How well the flow there and the flow back cancel: trust that asks nothing of the luma.
+
+    Args:
+        forward: a → b   [(h, w, 2) float32 px]
+        backward: b → a  [(h, w, 2) float32 px]
+
+    Returns:
+        1 where they cancel, falling to 0; 0 where ``forward`` leaves the frame  [(h, w) float32 [0, 1]]
+
+    Raises:
+        ShapeError: the flows differ in size.
+
+    Source: Sundaram, Brox & Keutzer 2010.
+    """
+    return np.asarray(np.exp(-_disagreement(forward, backward)) * warp_valid(forward), np.float32)
+
+
 def resize_flow(flow: Array, size: tuple[int, int]) -> Array:
     """Flow at another size (h, w), its vectors scaled alike  [(h, w, 2) float32 px]."""
     h, w = flow.shape[:2]
@@ -245,20 +259,21 @@ def register(plugins: Plugins) -> None:
 
 def _trust(a: Array, b: Array, forward: Array, backward: Array) -> Array:
     """How far the flow a → b is believed: forward–backward agreement × luma agreement × inside the frame."""
-    miss = forward + warp(backward, forward)
-    squared = miss[..., 0] ** 2 + miss[..., 1] ** 2
-    length = forward[..., 0] ** 2 + forward[..., 1] ** 2
-    agreement = squared / (2 * _FB_RELATIVE * length + _FB_ABSOLUTE)
     residual: Array = a - warp(b, forward)
     # What is smooth over an eighth of the frame is flicker or vignetting, not a wrong vector.
     h, w = a.shape
     eighth = (w // 8 * 2 + 1, h // 8 * 2 + 1)
     smooth = cv2.boxFilter(residual, -1, eighth, borderType=cv2.BORDER_REFLECT_101)
-    residual = np.asarray(
-        cv2.GaussianBlur(residual - smooth, (5, 5), 0), np.float32
-    )  # grain is no wrong vector
-    trust = np.exp(-agreement - (residual / _LUMA_TOLERANCE) ** 2)
+    residual = np.asarray(cv2.GaussianBlur(residual - smooth, (5, 5), 0), np.float32)  # grain is no wrong vector
+    trust = np.exp(-_disagreement(forward, backward) - (residual / _LUMA_TOLERANCE) ** 2)
     return cast(Array, (trust * warp_valid(forward)).astype(np.float32))
+
+
+def _disagreement(forward: Array, backward: Array) -> Array:
+    miss = forward + warp(backward, forward)
+    squared = miss[..., 0] ** 2 + miss[..., 1] ** 2
+    length = forward[..., 0] ** 2 + forward[..., 1] ** 2
+    return np.asarray(squared / (2 * _FB_RELATIVE * length + _FB_ABSOLUTE), np.float32)
 
 
 def _maps(flow: Array) -> tuple[Array, Array]:

@@ -1,0 +1,183 @@
+"""New frame rates: frames at exact times, made between two frames of one shot along the optical flow.
+
+An output frame that falls on a source frame is that frame. Between the last frame of a shot and the
+first of the next nothing is made: the last frame is held. Duplicates in the film are not taken out here:
+this stage knows times, not pictures, and guessing would break the sound's sync.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.contract.params import text
+from core.contract.plugins import Plugins
+from core.contract.stage import StageBase, StageContext, Timeline
+from core.errors import InputError, RecipeError
+from core.film.colour import luma_of
+from core.film.frame import Frame
+from core.film.shot import Shot
+from core.film.timebase import FrameRange, parse_rate
+from core.flow import DisFlow, FlowPair, resize_flow, to_working, warp
+
+Array = NDArray[np.float32]
+
+# Below this mean trust the two frames are not the same scene to the flow: the nearer one is shown.
+_HOPELESS = 0.12
+_flow = DisFlow("medium")
+
+
+@dataclass(frozen=True)
+class InterpolateParams:
+    """The new rate."""
+
+    rate: str = text("60", help="Frames per second after it: 24, 60, 60000/1001 …")
+
+
+class Interpolate(StageBase):
+    """Change the frame rate, motion going on between the frames.
+
+    Window: the two source frames around the new one, both of one shot.
+    Identity: at the source's own rate every frame is a source frame.
+    Cost: about 150 ms for a new 640×480 frame on two cores.
+
+    Source: Niklaus & Liu 2020 (splatting along the flow); Baker et al. 2011 (occlusion by visibility).
+    """
+
+    name: ClassVar[str] = "interpolate"
+    version: ClassVar[int] = 1
+    help: ClassVar[str] = "Changes the frame rate by making frames along the motion, never across a cut"
+    Params: ClassVar[type] = InterpolateParams
+
+    def retime(self, timeline: Timeline, params: InterpolateParams) -> Timeline:
+        """Frames at ``j / rate`` for as long as the film lasts, to within half a frame.
+
+        Raises:
+            RecipeError: the rate is none.
+        """
+        try:
+            rate = parse_rate(params.rate.strip())
+        except InputError as error:
+            raise RecipeError(f"stage interpolate, parameter 'rate': {error}") from None
+        start, end = timeline.times[0], timeline.times[-1]
+        count = max(1, round((end - start) * rate)) if timeline.count else 0
+        times = tuple(start + j / rate for j in range(count + 1))
+        last = {shot.range.stop - 1 for shot in timeline.shots}
+        sources = tuple(_place(timeline, t, last) for t in times[:-1])
+        return Timeline(timeline.size, _shots(timeline, rate, count), times, sources)
+
+    def blend(self, before: Frame, after: Frame, t: float, params: InterpolateParams, context: StageContext) -> Array:
+        """The picture at fraction ``t`` from ``before`` to ``after``  [(H, W, 3) float32 [0, 1] R'G'B']."""
+        pair = _flow.pair(to_working(luma_of(before.rgb)), to_working(luma_of(after.rgb)))
+        if max(float(pair.forward_trust.mean()), float(pair.backward_trust.mean())) < _HOPELESS:
+            return before.rgb if t < 0.5 else after.rgb
+        return between(before.rgb, after.rgb, pair, t)
+
+
+def between(rgb_a: Array, rgb_b: Array, pair: FlowPair, t: float) -> Array:
+    """A picture between two others along their flow.
+
+    Args:
+        rgb_a: [(H, W, 3) float32 [0, 1] R'G'B']
+        rgb_b: [(H, W, 3) float32 [0, 1] R'G'B']
+        pair: flow between them, at any size.
+        t: fraction of the way from a to b  [0, 1]
+
+    Returns:
+        [(H, W, 3) float32 [0, 1] R'G'B']: both pictures moved and mixed, each by how far it shows what is
+        there; a plain mix where flow fails.
+    """
+    h, w = rgb_a.shape[:2]
+    motion_a, seen_a = _splat(pair.forward, pair.forward_trust, t)
+    motion_b, seen_b = _splat(pair.backward, pair.backward_trust, 1 - t)
+    motion = motion_a - motion_b
+    mass = seen_a + seen_b
+    motion = _filled(motion, mass)
+    motion = resize_flow(motion, (h, w))
+    in_a, in_b = _share(seen_a, (h, w)), _share(seen_b, (h, w))
+    from_a = warp(rgb_a, motion * np.float32(-t), interpolation=cv2.INTER_CUBIC)
+    from_b = warp(rgb_b, motion * np.float32(1 - t), interpolation=cv2.INTER_CUBIC)
+    weight_a, weight_b = (1 - t) * (in_a + 0.02), t * (in_b + 0.02)
+    share = (weight_a / (weight_a + weight_b))[..., None]
+    moved = from_a * share + from_b * (1 - share)
+    sure = np.maximum(in_a, in_b)[..., None]
+    plain = rgb_a * np.float32(1 - t) + rgb_b * np.float32(t)
+    return np.asarray(np.clip(moved * sure + plain * (1 - sure), 0, 1), np.float32)
+
+
+def register(plugins: Plugins) -> None:
+    """Add the retiming stage."""
+    plugins.stages.add(Interpolate.name, Interpolate())
+
+
+def _place(timeline: Timeline, time: Fraction, last: set[int]) -> Fraction:
+    """Position on the source's frame numbers of what is shown at a time."""
+    n = min(bisect_right(timeline.times, time) - 1, timeline.count - 1)
+    here = timeline.sources[n]
+    if n in last or time == timeline.times[n]:
+        return here
+    part = (time - timeline.times[n]) / (timeline.times[n + 1] - timeline.times[n])
+    return here + part * (timeline.sources[n + 1] - here)
+
+
+def _shots(timeline: Timeline, rate: Fraction, count: int) -> tuple[Shot, ...]:
+    """The shots in new frame numbers; one too short for the new rate is left out."""
+    start = timeline.times[0]
+    firsts = [min(count, ceil((timeline.times[s.range.start] - start) * rate)) for s in timeline.shots]
+    stops = [*firsts[1:], count]
+    return tuple(
+        replace(shot, range=FrameRange(a, b)) for shot, a, b in zip(timeline.shots, firsts, stops, strict=True) if b > a
+    )
+
+
+def _splat(flow: Array, trust: Array, t: float) -> tuple[Array, Array]:
+    """Throw each vector to where its pixel is after the part ``t`` of its way.
+
+    Returns:
+        Vectors there, each times its weight  [(h, w, 2) float32 px]; the weights  [(h, w) float32]
+    """
+    h, w = trust.shape
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    x += flow[..., 0] * np.float32(t)
+    y += flow[..., 1] * np.float32(t)
+    x0, y0 = np.floor(x), np.floor(y)
+    fx, fy = x - x0, y - y0
+    total = np.zeros((3, h * w))
+    planes = (trust * flow[..., 0], trust * flow[..., 1], trust)
+    for dy, dx, part in ((0, 0, (1 - fx) * (1 - fy)), (0, 1, fx * (1 - fy)), (1, 0, (1 - fx) * fy), (1, 1, fx * fy)):
+        col, row = x0.astype(np.int64) + dx, y0.astype(np.int64) + dy
+        inside = (col >= 0) & (col < w) & (row >= 0) & (row < h)
+        index = (row * w + col)[inside]
+        for k, plane in enumerate(planes):
+            total[k] += np.bincount(index, weights=(plane * part)[inside], minlength=h * w)
+    thrown = total.reshape(3, h, w).astype(np.float32)
+    return np.ascontiguousarray(np.moveaxis(thrown[:2], 0, -1)), thrown[2]
+
+
+def _filled(motion: Array, mass: Array) -> Array:
+    """Weighted vectors to vectors; where none fell, those around."""
+    out = motion / np.maximum(mass, 1e-6)[..., None]
+    done = mass > 0.15
+    side = 5
+    while not done.all() and side < 2 * max(mass.shape):
+        box = (side, side)
+        near = cv2.boxFilter(mass, -1, box)
+        mean = cv2.boxFilter(motion, -1, box) / np.maximum(near, 1e-6)[..., None]
+        new = ~done & (near > 0.05)
+        out[new] = mean[new]
+        done |= new
+        side = side * 2 + 1
+    return np.asarray(out, np.float32)
+
+
+def _share(seen: Array, size: tuple[int, int]) -> Array:
+    """How far a frame shows what is there, at full size  [(H, W) float32 [0, 1]]."""
+    soft = cv2.GaussianBlur(np.minimum(seen, 1.0), (3, 3), 0)
+    return np.asarray(cv2.resize(soft, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.float32)
