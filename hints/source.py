@@ -130,8 +130,16 @@ class Carried:
         if n not in self._held:
             while len(self._held) >= _FIELDS_HELD:
                 self._held.pop(next(iter(self._held)))
-            self._held[n] = self._composed(n)
+            self._held[n] = self._composed(n, self._speaking(n))
         return self._held[n]
+
+    def known(self, track: Track, n: int) -> bool:
+        """Whether what a track says of frame ``n`` can be told without carrying anything."""
+        return self._tracks.held(track, n) is not None
+
+    def at_once(self, n: int) -> HintField | None:
+        """What is known about frame ``n`` now, nothing carried for it: for a preview while tracks are made."""
+        return self._composed(n, [t for t in self._speaking(n) if self.known(t, n)])
 
     def locks(self, n: int) -> Sequence[tuple[Inside, Carried]]:
         """Locked areas of frame ``n``, to be painted in this order, each with the hints that rule there.
@@ -140,16 +148,16 @@ class Carried:
         """
         return self._locks(n)
 
-    def _composed(self, n: int) -> HintField | None:
+    def _composed(self, n: int, speaking: Sequence[Track]) -> HintField | None:
         luma: Array | None = None
         background: list[Layer] = []
         groups: dict[tuple[str, ...], dict[tuple[int, float], list[Layer]]] = {}
-        for i, track in enumerate(self._speaking(n)):
+        for track in speaking:
             kept = self._tracks.at(track, n)
             if kept is None:
                 continue
             luma = self._motion.luma(n) if luma is None else luma
-            group = group_of(track.hint) or (track.hint.kind, "", str(i))
+            group = group_of(track.hint) or (track.hint.kind, "", str(track.place))
             sides = groups.setdefault(group, {})
             keyframe = (track.keyframe, track.nearness(n))
             sides.setdefault(keyframe, []).append(self._layer(track, kept, luma))

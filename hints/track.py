@@ -24,6 +24,7 @@ class Track:
     Attributes:
         hint: what is said.
         shot: the shot it is said in.
+        place: of the hint in its set; of two that say something of one place, the later one counts.
         keyframe: where it is said.
         reach: frames it may touch, holding its keyframe.
         before, after: keyframes of its region to both sides between which it is blended, or None.
@@ -31,6 +32,7 @@ class Track:
 
     hint: Hint
     shot: Shot
+    place: int
     keyframe: int
     reach: FrameRange
     before: int | None = None
@@ -85,7 +87,7 @@ def frame_of(source_frame: int, timeline: Timeline) -> int:
     return at
 
 
-def _track(hint: Hint, keyframe: int, siblings: Sequence[int], timeline: Timeline) -> Track:
+def _track(hint: Hint, place: int, keyframe: int, siblings: Sequence[int], timeline: Timeline) -> Track:
     shot = shot_of(timeline.shots, keyframe)
     inside = [k for k in siblings if k in shot.range]
     before = max((k for k in inside if k < keyframe), default=None)
@@ -98,4 +100,4 @@ def _track(hint: Hint, keyframe: int, siblings: Sequence[int], timeline: Timelin
     stop = min(stop, after) if after is not None else stop
     # Where the sequence has no frame of the span, the keyframe itself still stands.
     reach = FrameRange(min(start, keyframe), max(stop, keyframe + 1))
-    return Track(hint, shot, keyframe, reach, before, after)
+    return Track(hint, shot, place, keyframe, reach, before, after)
