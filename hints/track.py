@@ -64,7 +64,10 @@ def tracks_of(hints: HintSet, timeline: Timeline) -> tuple[Track, ...]:
         group = group_of(hint)
         if group is not None:
             keyframes.setdefault(group, []).append(keyframe)
-    return tuple(_track(hint, keyframe, keyframes.get(group_of(hint) or (), ()), timeline) for hint, keyframe in placed)
+    return tuple(
+        _track(hint, place, keyframe, keyframes.get(group_of(hint) or (), ()), timeline)
+        for place, (hint, keyframe) in enumerate(placed)
+    )
 
 
 def group_of(hint: Hint) -> tuple[str, ...] | None:
