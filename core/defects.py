@@ -27,8 +27,8 @@ Array = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 Labels = NDArray[np.int32]
 
-# Two frames that differ by more than this on less than a thousandth of their pixels are one frame  [L*].
-_DUPLICATE = 1.2
+# Coding leaves this much between two copies of one picture: on average, and over 5 × 5 pixels  [L*].
+_COPY_MEAN, _COPY_MOST = 0.25, 4.0
 # Spikes below this are grain, whatever the film's noise  [L*].
 _LEAST_SPIKE = 5.0
 # How far a speck's core stands out, in units of the film's noise, at sensitivity 0 and 1.
@@ -178,7 +178,8 @@ def carried_in(plane: Array, hole: Bool) -> Array:
 
 def is_duplicate(luma_a: Array, luma_b: Array) -> bool:
     """Whether two frames are one picture, up to what coding did to it  [(H, W) float32 L* each]."""
-    return float(np.mean(np.abs(luma_a - luma_b) > _DUPLICATE)) < 1e-3
+    apart = np.abs(cv2.blur(luma_a - luma_b, (5, 5)))
+    return bool(apart.max() < _COPY_MOST and apart.mean() < _COPY_MEAN)
 
 
 def _others(frames: Sequence[Frame], seen: list[Array]) -> list[tuple[Frame, Array]]:
