@@ -30,7 +30,7 @@ from core.film.clip import Clip
 from core.film.frame import Frame
 from core.film.tags import BT709, RGB, SRGB
 from core.footage.coders import CODERS, coded_picture, options_of, pixel_format_of, to_codes
-from core.footage.file import AV_ERRORS, reason
+from core.footage.file import reason
 from core.footage.target import Target, target_for
 from core.footage.ticks import Ticks, ticks_of
 from core.sound import Kind as SoundKind
@@ -89,11 +89,7 @@ def encode(
         if target.kind == "png":
             return _write_folder(counted, times, target, heard)
         return _write_film(counted, times, ticks, size, target, heard)
-    except AV_ERRORS as error:
-        if isinstance(error, ShapeError):
-            raise
-        raise EncodeError(f"{target.path}: cannot be written ({reason(error)})") from error
-    except OSError as error:
+    except (av.error.FFmpegError, OSError) as error:
         raise EncodeError(f"{target.path}: cannot be written ({reason(error)})") from error
 
 

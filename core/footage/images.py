@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ SUFFIXES = frozenset(
     {".png", ".tif", ".tiff", ".dpx", ".cin", ".exr", ".jpg", ".jpeg", ".jp2", ".bmp", ".tga", ".webp"}
     | {".ppm", ".pgm", ".pnm"}
 )
+_PNG = b"\x89PNG\r\n\x1a\n"
 # EXIF orientation: mirror left-right first, then degrees clockwise. Source: TIFF 6.0, tag 274.
 _ORIENTATION = {1: (False, 0), 2: (True, 0), 3: (False, 180), 4: (True, 180)} | {
     5: (True, 270), 6: (False, 90), 7: (True, 90), 8: (False, 270),
@@ -48,10 +50,39 @@ class ImageFacts:
 
 
 def facts_and_hash(file: Path) -> ImageFacts:
-    """Facts of a file with the hash of its bytes; see `_open` for what it raises."""
+    """Facts of a file with the hash of its bytes.
+
+    Raises:
+        DecodeError: not an image that is read; or, of PNG, damaged anywhere.
+    """
+    if file.suffix.lower() == ".png":
+        check_png(file)
     image, facts = _open(file)
     image.close()
     return replace(facts, sha256=sha256_of(file))
+
+
+def check_png(file: Path) -> None:
+    """Follow the chunks of a PNG and their checksums, which finds damage before a picture is wanted.
+
+    Raises:
+        DecodeError: not a PNG, cut short, or a checksum is wrong.
+
+    Source: PNG specification (W3C), sections 5.2 to 5.4.
+    """
+    data = memoryview(file.read_bytes())
+    at, kind = len(_PNG), b""
+    if data[:at] != _PNG:
+        raise DecodeError(f"{file.name}: not a PNG image; its first bytes are wrong")
+    while kind != b"IEND":
+        head = data[at : at + 8]
+        end = at + 12 + int.from_bytes(head[:4], "big")
+        if len(head) < 8 or end > len(data):
+            raise DecodeError(f"{file.name}: damaged (cut short); get a whole copy of it")
+        kind = bytes(head[4:8])
+        if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            raise DecodeError(f"{file.name}: damaged (a checksum is wrong); get a whole copy of it")
+        at = end
 
 
 def _open(file: Path) -> tuple[oiio.ImageInput, ImageFacts]:
@@ -63,9 +94,18 @@ def _open(file: Path) -> tuple[oiio.ImageInput, ImageFacts]:
     config = oiio.ImageSpec()
     # Colours as they are stored: alpha is not used, so nothing is multiplied by it.
     config.attribute("oiio:UnassociatedAlpha", 1)
-    image = oiio.ImageInput.open(str(file.absolute()), config)
-    if image is None:
-        raise DecodeError(f"{file.name}: not an image that can be read ({_reason(oiio.geterror())})")
+    try:
+        image = oiio.ImageInput.open(str(file.absolute()), config)
+        if image is None:
+            raise DecodeError(f"{file.name}: not an image that can be read ({_reason(oiio.geterror())})")
+        return image, _facts(image, file)
+    except UnicodeDecodeError:
+        # Names in a damaged header, and the messages that quote them, need not be text.
+        raise DecodeError(f"{file.name}: not an image that can be read (damaged header)") from None
+
+
+def _facts(image: oiio.ImageInput, file: Path) -> ImageFacts:
+    """What an open image says of itself; see `_open` for what it raises."""
     spec = image.spec()
     height, width = int(spec.height), int(spec.width)
     if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
@@ -89,7 +129,7 @@ def _open(file: Path) -> tuple[oiio.ImageInput, ImageFacts]:
         ratio = spec.get_float_attribute("PixelAspectRatio", 1.0)
         if 0.25 <= ratio <= 4 and abs(ratio - 1) > 0.005:
             sar = Fraction(ratio).limit_denominator(1000)
-    return image, ImageFacts((height, width), channels, kind, depth, image.format_name(), sar, mirrored, rotation)
+    return ImageFacts((height, width), channels, kind, depth, image.format_name(), sar, mirrored, rotation)
 
 
 def read_image(file: Path) -> Array:
@@ -107,6 +147,8 @@ def read_image(file: Path) -> Array:
         pixels = image.read_image(0, 0, 0, max(facts.channels) + 1, kind)
         if pixels is None or image.has_error:
             raise DecodeError(f"{file.name}: damaged ({_reason(image.geterror())}); get a whole copy of it")
+    except UnicodeDecodeError:
+        raise DecodeError(f"{file.name}: damaged; get a whole copy of it") from None
     finally:
         image.close()
     values = pixels.reshape(*facts.size, -1)[..., list(facts.channels)]

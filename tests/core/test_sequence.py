@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from fractions import Fraction
 from pathlib import Path
@@ -205,13 +206,29 @@ def test_a_damaged_image_is_named(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_flipped_bits_in_a_png_are_found(tmp_path: Path) -> None:
+def test_flipped_bits_in_a_png_are_found_when_the_sequence_is_opened(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write_image(tmp_path / "a.png", stamped(3), "uint8")
     data = bytearray((tmp_path / "a.png").read_bytes())
     data[len(data) // 2] ^= 0x10
     (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(DecodeError, match=r"a\.png"), open_source(tmp_path / "a.png") as source:
-        source.frame(0)
+    with pytest.raises(DecodeError, match=r"a\.png: damaged"):
+        open_source(tmp_path / "a.png")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_header_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    write_image(tmp_path / "a.exr", np.zeros((16, 16, 3), np.float32), "half")
+    data = (tmp_path / "a.exr").read_bytes()
+    for _ in range(60):
+        bad = bytearray(data)
+        at = int(rng.integers(8, 300))
+        bad[at : at + 8] = rng.bytes(8)
+        (tmp_path / "b.exr").write_bytes(bad)
+        with contextlib.suppress(DecodeError), open_source(tmp_path / "b.exr") as source:
+            source.frame(0)
 
 
 def test_pixel_aspect_and_orientation_are_applied(tmp_path: Path) -> None:
