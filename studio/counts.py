@@ -22,10 +22,11 @@ class ShotCounts:
         self._rows: dict[FrameRange, tuple[Any, dict[str, Any]]] = {}
         self._told: tuple[Project, list[dict[str, Any]]] | None = None
 
-    def forget(self) -> None:
-        """Frames have been rendered: count anew when asked next."""
+    def forget(self, shot: int | None = None) -> None:
+        """Frames of a shot (of the whole film where None) have been rendered: count anew when asked next."""
         with self._lock:
-            self._rows.clear()
+            rows = self._rows.items()
+            self._rows = {} if shot is None else {span: row for span, row in rows if row[1]["id"] != shot}
             self._told = None
 
     def rows(self, project: Project) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hints.delta import check
 from numpy.typing import NDArray
 
 from core.contract.plugins import Plugins
@@ -24,6 +23,7 @@ from core.contract.sources import FrameSource
 from core.errors import InputError, ProjectError
 from core.film.timebase import parse_range
 from core.render.renderer import Renderer
+from hints.delta import check
 from hints.hint import Hint
 from hints.interchange import dump, load
 from hints.region import Region
@@ -455,11 +455,23 @@ class Session:
 
     # ------------------------------------------------------------------ renders
 
-    def check_hints(self, *, report: Report = silent, token: CancelToken | None = None) -> dict[str, Any]:
-        """ΔE2000 asked for against rendered, for each hint: what `hints check` reports."""
-        project = self.project
-        with self._pictures.renderer(project) as renderer:
-            return check(project.hints, renderer)
+    def check_hints(
+        self, *, colouriser: str | None = None, report: Report = silent, token: CancelToken | None = None
+    ) -> dict[str, Any]:
+        """ΔE2000 asked for against rendered, for each hint: what `hints check` reports.
+
+        Args:
+            colouriser: in place of the recipe's, for this time.
+            report: told how far the carrying of hints is.
+            token: stops that.
+
+        Raises:
+            InputError: the recipe does not colour.
+        """
+        hints = self.project.hints
+        with self._renderer(colouriser=colouriser) as renderer:
+            renderer.carry(report=report, token=token)
+            return check(hints, renderer)
 
     def start_render(self, shot: int | None = None, purpose: Purpose = "shot", out: Path | str | None = None) -> str:
         """Queue a render.
@@ -536,7 +548,7 @@ class Session:
 
     def _job_changed(self, job: Job) -> None:
         if job.state not in OPEN:
-            self._counts.forget()
+            self._counts.forget(job.shot)
         self._tell({"job": job.to_json()})
 
     def job(self, job_id: str) -> dict[str, Any]:
