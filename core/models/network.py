@@ -56,6 +56,11 @@ def input_planes(luma: Plane, hint_ab: Plane | None, hint_weight: Plane | None) 
     return planes
 
 
+def _lively(x: Tensor) -> Tensor:
+    """Leaky ReLU: with a plain one, every unit of the last level once fell silent for good, and colour with it."""
+    return F.leaky_relu(x, 0.1, inplace=True)
+
+
 class _Residual(nn.Module):
     """Two 3x3 convolutions around which the input is added."""
 
@@ -67,8 +72,8 @@ class _Residual(nn.Module):
         self.norm2 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        return F.relu(x + self.norm2(self.conv2(y)), inplace=True)
+        y = _lively(self.norm1(self.conv1(x)))
+        return _lively(x + self.norm2(self.conv2(y)))
 
 
 class _Down(nn.Module):
@@ -80,7 +85,7 @@ class _Down(nn.Module):
         self.norm = nn.BatchNorm2d(outer)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+        return _lively(self.norm(self.conv(x)))
 
 
 class _Attention(nn.Module):
@@ -115,12 +120,15 @@ class _Up(nn.Module):
         self.conv = nn.Conv2d(inner, outer, 1, bias=False)
         self.norm = nn.BatchNorm2d(outer)
         self.scene = nn.Linear(scene, outer)
+        # Begins silent: a scene's say that is large before it is right drowns everything else.
+        nn.init.zeros_(self.scene.weight)
+        nn.init.zeros_(self.scene.bias)
         self.body = _Residual(outer)
 
     def forward(self, below: Tensor, skip: Tensor, scene: Tensor) -> Tensor:
         x = self.norm(self.conv(below)) + self.scene(scene)[:, :, None, None]
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return cast(Tensor, self.body(F.relu(x + skip, inplace=True)))
+        return cast(Tensor, self.body(_lively(x + skip)))
 
 
 class ColourNet(nn.Module):
@@ -139,10 +147,12 @@ class ColourNet(nn.Module):
         self.attention = _Attention(c4)
         self.body5 = _Residual(c4)
         self.attention2 = _Attention(c4)
-        self.scene = nn.Sequential(nn.Linear(c4, c4), nn.ReLU(inplace=True))
+        self.scene = nn.Sequential(nn.LayerNorm(c4), nn.Linear(c4, c4), nn.GELU())
         self.up3, self.up2, self.up1 = _Up(c4, c3, c4), _Up(c3, c2, c4), _Up(c2, c1, c4)
+        # Early on the best answer is one sepia for all; without this the features die to give it.
+        self.settle = nn.BatchNorm2d(c1)
         self.head = nn.Conv2d(c1, 8, 3, padding=1)
-        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.normal_(self.head.weight, std=3e-3)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
 
@@ -164,4 +174,4 @@ class ColourNet(nn.Module):
         scene = self.scene(x.mean(dim=(2, 3)))
         x = self.up1(self.up2(self.up3(x, s3, scene), s2, scene), s1, scene)
         # What is spread already is the first guess; the network says what to add to it, and where to disbelieve it.
-        return planes[:, 4:6] + F.pixel_shuffle(self.head(x), 2)
+        return planes[:, 4:6] + F.pixel_shuffle(self.head(self.settle(x)), 2)
