@@ -30,9 +30,13 @@ class TrueClip:
     frames: tuple[NDArray[np.uint8], ...]
     numbers: tuple[int, ...]
 
+    def rgb(self, n: int) -> Array:
+        """Frame ``n``  [(H, W, 3) float32 [0, 1] R'G'B']."""
+        return np.asarray(self.frames[n] / np.float32(255), np.float32)
+
     def lab(self, n: int) -> Array:
         """Frame ``n``  [(H, W, 3) float32 Lab]."""
-        return srgb_to_lab(self.frames[n].astype(np.float32) / 255)
+        return srgb_to_lab(self.rgb(n))
 
 
 def clip_names(data: Path) -> list[str]:
@@ -57,14 +61,15 @@ def read_clip(data: Path, name: str, *, max_frames: int = MAX_FRAMES, max_width:
     folder = data / "clips" / name
     videos = sorted(p for p in folder.glob("*") if p.suffix != ".jpg")
     pairs = _from_video(videos[0]) if videos else _from_folder(folder)
-    frames, numbers = [], []
+    frames: list[NDArray[np.uint8]] = []
+    numbers: list[int] = []
     for number, bgr in pairs:
         if len(frames) == max_frames:
             break
         h, w = bgr.shape[:2]
         if w > max_width:
             size = (max_width, round(h * max_width / w))
-            bgr = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+            bgr = np.asarray(cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), np.uint8)
         frames.append(np.ascontiguousarray(bgr[..., ::-1]))
         numbers.append(number)
     if len(frames) < 2:

@@ -19,9 +19,9 @@ SHOWS_THROUGH = 0.4
 Box = tuple[slice, slice]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class HintField:
-    """What hints say about one frame.
+    """What hints say about one frame. Not frozen only because `core.colourise.Field` has plain attributes.
 
     Attributes:
         ab: chroma asked for  [(h, w, 2) float32 Lab a* b*], 0 where nothing is said

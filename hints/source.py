@@ -141,6 +141,10 @@ class Carried:
         """What is known about frame ``n`` now, nothing carried for it: for a preview while tracks are made."""
         return self._composed(n, [t for t in self._speaking(n) if self.known(t, n)])
 
+    def layer_of(self, region: str, n: int) -> Layer | None:
+        """What one region's hints say of frame ``n``, apart from all others: its mask, trust and chroma."""
+        return next(iter(self._layers(n, [t for t in self._speaking(n) if t.hint.region == region]).values()), None)
+
     def locks(self, n: int) -> Sequence[tuple[Inside, Carried]]:
         """Locked areas of frame ``n``, to be painted in this order, each with the hints that rule there.
 
@@ -149,8 +153,13 @@ class Carried:
         return self._locks(n)
 
     def _composed(self, n: int, speaking: Sequence[Track]) -> HintField | None:
+        layers = self._layers(n, speaking)
+        background = [layer for group, layer in layers.items() if group[0] == "reference"]
+        return compose(background, [x for group, x in layers.items() if group[0] != "reference"], self.size)
+
+    def _layers(self, n: int, speaking: Sequence[Track]) -> dict[tuple[str, ...], Layer]:
+        """Layers in order, one for each region or hint that stands for itself, its keyframes blended."""
         luma: Array | None = None
-        background: list[Layer] = []
         groups: dict[tuple[str, ...], dict[tuple[int, float], list[Layer]]] = {}
         for track in speaking:
             kept = self._tracks.at(track, n)
@@ -161,12 +170,11 @@ class Carried:
             sides = groups.setdefault(group, {})
             keyframe = (track.keyframe, track.nearness(n))
             sides.setdefault(keyframe, []).append(self._layer(track, kept, luma))
-        layers: list[Layer] = []
+        layers: dict[tuple[str, ...], Layer] = {}
         for group, sides in groups.items():
             united = [(unite(some, self.size), nearness) for (_, nearness), some in sides.items()]
-            layer = blend(united, self.size)
-            (background if group[0] == "reference" else layers).append(layer)
-        return compose(background, layers, self.size)
+            layers[group] = blend(united, self.size)
+        return layers
 
     def _speaking(self, n: int) -> list[Track]:
         return [t for t in self.tracks if n in t.reach and t.hint.kind != "lock" and t.hint.strength > 0]
