@@ -42,6 +42,11 @@ _ONE_SIDED = 0.6
 # How far away a moving thing that looks like a speck is sought  [share of the picture's height],
 # from which area on, and how alike it must be  [share of the speck's height].
 _SEARCH, _SOUGHT_PX, _ALIKE = 0.08, 16, 0.35
+# A suspect larger than a square of this side disturbs the flow far around it  [share of the picture's height].
+_LARGE = 0.05
+# What stands this near in a neighbour is the same thing badly registered  [px]; a speck must stand out
+# beyond it by this share of its height.
+_NEAR_PX, _BEYOND = 3, 0.3
 _flow = DisFlow("fast")
 
 
@@ -198,24 +203,51 @@ def _neighbour(luma: Array, calm: Array, frame: Frame, still: Array) -> Neighbou
     return _moved(luma, frame, still, flow)
 
 
-def _moved(luma: Array, frame: Frame, still: Array, flow: Array) -> Neighbour:
+def _moved(luma: Array, frame: Frame, still: Array, flow: Array, hole: Bool | None = None) -> Neighbour:
     h, w = luma.shape
     moved = warp(still, flow, interpolation=cv2.INTER_CUBIC)
     # Flicker that is left: differences that are smooth over an eighth of the frame, specks held back.
     rest = np.clip(luma - moved, -20, 20)
     eighth = (w // 8 * 2 + 1, h // 8 * 2 + 1)
-    moved += cv2.boxFilter(rest, -1, eighth, borderType=cv2.BORDER_REFLECT_101)
+    known = np.ones((h, w), np.float32) if hole is None else (~hole).astype(np.float32)
+    mean = cv2.boxFilter(rest * known, -1, eighth, borderType=cv2.BORDER_REFLECT_101)
+    share = cv2.boxFilter(known, -1, eighth, borderType=cv2.BORDER_REFLECT_101)
+    moved += mean / np.maximum(share, 0.05)
     return Neighbour(frame, still, moved, flow)
 
 
 def _with_calm_flow(evidence: Evidence, suspect: Bool) -> Evidence:
-    """The same evidence, the flow under the suspects replaced by the flow around them."""
+    """The same evidence, the flow under the suspects replaced by the flow around them.
+
+    Where a suspect is large (a burn) there is no flow around it to speak of: then the flow is found anew,
+    on a frame in which what lies between its neighbours stands for the suspects.
+    """
     hole = np.asarray(cv2.dilate(suspect.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0)
-    before, after = (
-        _moved(evidence.luma, side.frame, side.still, carried_in(side.flow, hole))
-        for side in (evidence.before, evidence.after)
-    )
+    luma, sides = evidence.luma, (evidence.before, evidence.after)
+    if _largest(hole) > (_LARGE * luma.shape[0]) ** 2:
+        whole = np.where(hole, _between(evidence), luma)
+        calm = _without_specks(whole)
+        before, after = (
+            _moved(luma, s.frame, s.still, _neighbour(whole, calm, s.frame, s.still).flow, hole) for s in sides
+        )
+    else:
+        before, after = (_moved(luma, s.frame, s.still, carried_in(s.flow, hole), hole) for s in sides)
     return replace(evidence, before=before, after=after)
+
+
+def _largest(mask: Bool) -> int:
+    """Area of the largest component  [px]."""
+    n, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return int(stats[1:, cv2.CC_STAT_AREA].max()) if n > 1 else 0
+
+
+def _between(evidence: Evidence) -> Array:
+    """Luma halfway between the neighbours, along the flow from one to the other  [(H, W) float32 L*]."""
+    p, q = evidence.before.still, evidence.after.still
+    pair = _flow.pair(_without_specks(p), _without_specks(q))
+    middle = (pair.forward - pair.backward) / 4
+    half = resize_flow(np.asarray(middle, np.float32), (p.shape[0], p.shape[1]))
+    return np.asarray((warp(p, -half) + warp(q, half)) / 2, np.float32)
 
 
 def _suspects(evidence: Evidence, core: float, kind: str) -> tuple[Labels, Array, int]:
@@ -271,15 +303,26 @@ def _believed(
     tall = _mean(labels, height, count)
     apart = _mean(labels, np.abs(p - q), count)
     outside = _mean(ring, np.maximum(np.abs(c - p), np.abs(c - q)), count)
+    beyond = _mean(labels, _beyond(evidence, labels), count)
     area = np.bincount(labels.ravel(), minlength=count + 1)
     # Grain alone makes neighbours differ by 1.13 and surroundings by 1.4 times the noise, on average.
     keep = (
         (area <= np.pi / 4 * (max_size / 100 * c.shape[0]) ** 2)
         & (apart - 1.13 * evidence.noise <= share * tall)
+        & (beyond >= _BEYOND * tall)
         & (outside - 1.4 * evidence.noise <= share * tall)
     )
     keep[0] = False
     return np.asarray(keep)
+
+
+def _beyond(evidence: Evidence, labels: Labels) -> Array:
+    """How far suspects stand out beyond everything near them in both neighbours  [(H, W) float32 L*]."""
+    c, p, q = evidence.luma, evidence.before.luma, evidence.after.luma
+    near = np.ones((2 * _NEAR_PX + 1, 2 * _NEAR_PX + 1), np.uint8)
+    bright = c - cv2.dilate(np.maximum(p, q), near)
+    dark = cv2.erode(np.minimum(p, q), near) - c
+    return np.asarray(np.clip(np.where(c > p, bright, dark), 0, None) * (labels > 0), np.float32)
 
 
 def _mean(labels: Labels, plane: Array, count: int) -> NDArray[np.float64]:
@@ -305,14 +348,8 @@ def _moves(evidence: Evidence, labels: Labels, k: int, height: Array) -> bool:
     found = [
         _like(evidence, side, patch, shape, (int(top), int(left)), tall) for side in (evidence.before, evidence.after)
     ]
-    first, second = found
-    if first is None or second is None:
-        return False
-    if evidence.one_sided:
-        return True
-    # In flight it is as far ahead as it was behind, roughly.
-    reach = max(np.hypot(*first), np.hypot(*second))
-    return bool(np.hypot(first[0] + second[0], first[1] + second[1]) < 0.6 * reach + 3)
+    # Displaced either way: ahead and behind in flight, to the same side where the gate jumped.
+    return all(place is not None for place in found)
 
 
 def _like(
