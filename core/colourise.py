@@ -249,9 +249,7 @@ class ColouriseParams:
     steady: int = number(
         4, 0, 12, unit="frames", help="How many frames to each side steady the automatic colour along motion"
     )
-    saturation: float = number(
-        1.0, 0.0, 2.0, help="Strength of the automatic colour; hints are left as asked"
-    )
+    saturation: float = number(1.0, 0.0, 2.0, help="Strength of the automatic colour; hints are left as asked")
     flow: str = choice("dis", ("dis",), help="Which estimator finds motion")
 
 

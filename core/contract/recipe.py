@@ -50,9 +50,7 @@ class Recipe:
     def with_step(self, name: str, *, on: bool = True, **params: Any) -> Recipe:
         """A recipe in which the step ``name`` has these parameters (added at the end if it is missing)."""
         if any(s.name == name for s in self.steps):
-            steps = tuple(
-                replace(s, params={**s.params, **params}, on=on) if s.name == name else s for s in self.steps
-            )
+            steps = tuple(replace(s, params={**s.params, **params}, on=on) if s.name == name else s for s in self.steps)
         else:
             steps = (*self.steps, StageSpec(name, params, on))
         return replace(self, steps=steps)
@@ -90,14 +88,11 @@ class Recipe:
         try:
             data = json.loads(text)
             steps = tuple(
-                StageSpec(str(s["stage"]), dict(s.get("params", {})), bool(s.get("on", True)))
-                for s in data["steps"]
+                StageSpec(str(s["stage"]), dict(s.get("params", {})), bool(s.get("on", True))) for s in data["steps"]
             )
             return Recipe(steps, str(data.get("name", "custom")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecipeError(
-                f'recipe: expected {{"steps": [{{"stage": "…", "params": {{…}}}}]}} ({error})'
-            ) from None
+            raise RecipeError(f'recipe: expected {{"steps": [{{"stage": "…", "params": {{…}}}}]}} ({error})') from None
 
     def in_order(self, words: Sequence[str]) -> Recipe:
         """The recipe with its enhancing steps in the order PaddleGAN's words give.

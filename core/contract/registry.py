@@ -45,9 +45,7 @@ class Registry(Generic[T]):
         try:
             return self._things[name]
         except KeyError:
-            raise InputError(
-                f"unknown {self.kind} '{name}'; known: {', '.join(sorted(self._things))}"
-            ) from None
+            raise InputError(f"unknown {self.kind} '{name}'; known: {', '.join(sorted(self._things))}") from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._things

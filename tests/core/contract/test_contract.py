@@ -81,9 +81,7 @@ def test_recipes_come_back_from_json_and_are_checked():
 
 
 def test_paddlegans_order_is_understood():
-    recipe = Recipe(
-        (StageSpec("dedust"), StageSpec("colourise"), StageSpec("upscale"), StageSpec("interpolate"))
-    )
+    recipe = Recipe((StageSpec("dedust"), StageSpec("colourise"), StageSpec("upscale"), StageSpec("interpolate")))
     got = recipe.in_order(["DAIN", "DeOldify", "EDVR"])
     assert [s.name for s in got.active] == ["dedust", "interpolate", "colourise", "upscale"]
     assert [s.name for s in recipe.in_order(["DeOldify"]).active] == ["dedust", "colourise"]
