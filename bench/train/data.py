@@ -247,23 +247,26 @@ def _carried(ab: Plane, lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
 
 
 Simulated = Callable[[Plane, Plane, Rng], tuple[Plane, Plane]]
+AUTOMATIC = 0.28
+# Of pictures with hints: how many have which kind first. None: no hint at all, its share is a matter of the phase.
 KINDS: tuple[tuple[float, Simulated | None], ...] = (
-    (0.28, None), (0.32, _points), (0.08, _strokes), (0.16, _regions), (0.16, _carried),
+    (0.0, None), (4 / 9, _points), (1 / 9, _strokes), (2 / 9, _regions), (2 / 9, _carried),
 )  # fmt: skip
 
 
-def simulate_hints(lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
+def simulate_hints(lab: Plane, rng: Rng, automatic: float = AUTOMATIC) -> tuple[Plane, Plane]:
     """Draw hints of one kind, or of two laid over each other.
 
     Args:
         lab: the truth  [(H, W, 3) float32 Lab]
         rng: source of chance
+        automatic: share of pictures that are given no hint
 
     Returns:
         Hint chroma  [(H, W, 2) float32 a* b*] and weight  [(H, W) float32 [0, 1]]
     """
     ab = lab[..., 1:]
-    shares = np.array([share for share, _ in KINDS])
+    shares = np.array([automatic if kind is None else share * (1 - automatic) for share, kind in KINDS])
     kind = KINDS[rng.choice(len(KINDS), p=shares / shares.sum())][1]
     if kind is None:
         return np.zeros_like(ab), np.zeros(ab.shape[:2], np.float32)
@@ -322,12 +325,13 @@ def frame_still(rgb: Plane, h: int, w: int, rng: Rng) -> Plane:
     return np.ascontiguousarray(cut[:, ::-1] if rng.random() < 0.5 else cut)
 
 
-def make_pair(rgb: Plane, rng: Rng) -> tuple[Plane, Plane, bool]:
+def make_pair(rgb: Plane, rng: Rng, automatic: float = AUTOMATIC) -> tuple[Plane, Plane, bool]:
     """Make one training pair.
 
     Args:
         rgb: the photograph  [(H, W, 3) float32 [0, 1] R'G'B']
         rng: source of chance
+        automatic: share of pictures that are given no hint
 
     Returns:
         The network's input  [(7, H, W) float32], its truth in units of AB_SCALE  [(2, H, W) float32], and whether any
@@ -336,7 +340,7 @@ def make_pair(rgb: Plane, rng: Rng) -> tuple[Plane, Plane, bool]:
     lab = srgb_to_lab(rgb)
     luma = old_luma(rgb, rng) if rng.random() < 0.5 else np.ascontiguousarray(lab[..., 0])
     truth = recolour(lab, rng) if rng.random() < 0.3 else lab
-    hint_ab, weight = simulate_hints(truth, rng)
+    hint_ab, weight = simulate_hints(truth, rng, automatic)
     hinted = bool(weight.any())
     if not hinted:
         truth = lab  # nobody could guess a turned hue
@@ -354,6 +358,7 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         phases: first step of each phase
         seed: of everything drawn
         part: which replica this is, of how many: each makes its own rows of the batch
+        automatic: of each phase, the share of pictures that are given no hint
     """
 
     def __init__(
@@ -364,7 +369,9 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         phases: list[int],
         seed: int,
         part: tuple[int, int] = (0, 1),
+        automatic: list[float] | None = None,
     ) -> None:
+        self.automatic = automatic or [AUTOMATIC] * len(phases)
         self.stills, self.batch, self.shapes, self.phases, self.seed = stills, batch, shapes, phases, seed
         self.replica, self.replicas = part
         weights = np.array([s.weight for s in stills])
@@ -384,15 +391,17 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         phase = int(np.searchsorted(self.phases, step, side="right")) - 1
         h, w = self.shapes[phase][rng.integers(0, len(self.shapes[phase]))]
         count = max(2 * self.replicas, round(self.batch * 128 * 128 / (h * w)))
-        pairs = [self._pair(h, w, step, row) for row in range(self.replica, count, self.replicas)]
+        pairs = [
+            self._pair(h, w, step, row, self.automatic[phase]) for row in range(self.replica, count, self.replicas)
+        ]
         inputs, truths, hinted = zip(*pairs, strict=True)
         return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(truths)), torch.tensor(hinted)
 
-    def _pair(self, h: int, w: int, step: int, row: int) -> tuple[Plane, Plane, bool]:
+    def _pair(self, h: int, w: int, step: int, row: int, automatic: float) -> tuple[Plane, Plane, bool]:
         rng = np.random.default_rng((self.seed, step, row))
         while True:
             still = self.stills[rng.choice(len(self.stills), p=self.share)]
-            planes, truth, hinted = make_pair(frame_still(read_still(still.path), h, w, rng), rng)
+            planes, truth, hinted = make_pair(frame_still(read_still(still.path), h, w, rng), rng, automatic)
             # Photographs without colour teach the network to give none: only a few of them are let in.
             if np.hypot(truth[0], truth[1]).mean() * AB_SCALE >= 4.0 or rng.random() < 0.1:
                 return planes, truth, hinted

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from bench.metrics import psnr, to_8bit
-from bench.train.data import Batches, Still, read_still, shippable_stills, zhang_points
+from bench.train.data import AUTOMATIC, Batches, Still, read_still, shippable_stills, zhang_points
 from core.film.colour import join, srgb_to_lab
 from core.models.device import pick_device, set_threads
 from core.models.network import AB_SCALE, ColourNet, input_planes
@@ -38,10 +38,11 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Phase:
-    """Shapes drawn from a step on."""
+    """Shapes drawn from a step on, and the share of pictures that are given no hint."""
 
     from_step: int
     shapes: list[tuple[int, int]]
+    automatic: float = AUTOMATIC
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def read_config(path: Path) -> Config:
         TypeError: a key is unknown or missing.
     """
     raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    raw["phases"] = [Phase(p["from_step"], [(h, w) for h, w in p["shapes"]]) for p in raw["phases"]]
+    raw["phases"] = [Phase(**{**p, "shapes": [(h, w) for h, w in p["shapes"]]}) for p in raw["phases"]]
     if "widths" in raw:
         raw["widths"] = tuple(raw["widths"])
     return Config(**raw)
@@ -249,7 +250,8 @@ class Trainer:
         """Train until ``config.steps``, or until asked to stop, saving on the way."""
         c = self.config
         shapes, starts = [p.shapes for p in c.phases], [p.from_step for p in c.phases]
-        batches = Batches(self.stills, c.batch, shapes, starts, c.seed, (self.replica, self.replicas))
+        part, automatic = (self.replica, self.replicas), [p.automatic for p in c.phases]
+        batches = Batches(self.stills, c.batch, shapes, starts, c.seed, part, automatic)
         loader = DataLoader(
             batches,
             batch_size=None,
