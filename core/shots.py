@@ -41,6 +41,8 @@ _MIXED = 0.12
 # A picture that comes back with less than this is the same picture; it may be gone for three frames.
 _SAME = 0.30
 _AWAY_FRAMES = 3
+# After a blank, less of a break tells another picture: the blank itself is evidence.
+_OTHER = 0.36
 # A frame with less contrast than this shows nothing; with more than that, it can be compared  [L*].
 _BLANK, _VISIBLE = 1.5, 5.0
 _LEAST_SHOT_FRAMES = 3
@@ -228,7 +230,7 @@ class _Fade:
             return None
         before, blank = self._before, self._blank
         self._before, self._blank = luma, None
-        if before is None or blank is None or picture_break(before, luma).degree <= _BREAK:
+        if before is None or blank is None or picture_break(before, luma).degree <= _OTHER:
             return None
         return (blank[0] + blank[1] + 1) // 2
 
