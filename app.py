@@ -19,6 +19,7 @@ import traceback
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from core.errors import Cancelled, InputError, PochoirError
@@ -78,6 +79,8 @@ def run(args: Namespace) -> Answer:
 
 def serve(args: Namespace) -> Answer:
     """`studio`: the browser's side, until it is interrupted."""
+    if args.project is not None:
+        load("studio.store:database_of")(Path(args.project))  # a slip is answered before gradio is imported
     load("studio.ui.server:serve")(
         args.project,
         host=args.host,

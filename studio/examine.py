@@ -7,11 +7,13 @@ was killed and is started again does not look twice.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from core.analyse import analyse, recommend
+from numpy.typing import NDArray
 
+from core.analyse import analyse, recommend
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken, Report
 from core.contract.recipe import Recipe
@@ -35,7 +37,7 @@ def shot_starts(source: FrameSource, cache: FrameCache, report: Report, token: C
     held = cache.get(key)
     if held is None:
         shots = detect_shots(source, report=report, token=token)
-        held = {"cuts": np.array([shot.range.start for shot in shots if shot.range.start], np.int64)}
+        held = _starts(shot.range.start for shot in shots)
         cache.put(key, held)
     return tuple(int(n) for n in held["cuts"])
 
@@ -56,8 +58,14 @@ def analysed(
         told = {"report": analysis.to_json(), "recipe": recommend(analysis).to_json()}
         held = {"json": np.frombuffer(json.dumps(told).encode(), np.uint8)}
         cache.put(key, held)
+        # The analysis has found the shots on its way: the film need not be read again for them.
+        cache.put(_key("shots", source.clip), _starts(shot[0] for shot in analysis.shots))
     told = json.loads(held["json"].tobytes())
     return told["report"], Recipe.from_json(told["recipe"])
+
+
+def _starts(frames: Iterable[int]) -> dict[str, NDArray[np.int64]]:
+    return {"cuts": np.array([n for n in frames if n > 0], np.int64)}
 
 
 def _key(what: str, clip: Clip) -> str:

@@ -45,10 +45,10 @@ def make_project(
     film = open_source(source, rate=rate)
     try:
         cache = user_cache()
-        cuts = shot_starts(film, cache, report, token)
         known: dict[str, Any] = {}
         if chosen is None:
             known["analysis"], chosen = analysed(film, cache, report, token)
+        cuts = shot_starts(film, cache, report, token)
         project = Project(film.clip, cuts, chosen.checked(plugins.stages))
         facts = {
             "source": {**source_facts(film.clip.path, folder), "rate": rate},

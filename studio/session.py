@@ -46,7 +46,7 @@ from studio.said import changed_hint, hint_from, region_from
 from studio.segmenting import Segmenters
 from studio.source import Reading, open_film, source_facts
 from studio.state import State
-from studio.store import DATABASE, Store
+from studio.store import Store, database_of
 
 log = logging.getLogger(__name__)
 Picture = NDArray[np.float32]
@@ -129,11 +129,10 @@ class Session:
             ProjectError: no project, damaged, newer than this program, or open in another program.
         """
         folder = Path(dir)
-        if not (folder / DATABASE).is_file():
-            raise ProjectError(f"{folder}: not a Pochoir project (no {DATABASE}); use project new to make one")
+        database = database_of(folder)
         lock = None if read_only else ProjectLock(folder)
         try:
-            store = Store.open(folder / DATABASE, read_only=read_only)
+            store = Store.open(database, read_only=read_only)
             try:
                 return cls(folder, store, lock, plugins, device)
             except BaseException:

@@ -114,8 +114,7 @@ class Store:
         Raises:
             ProjectError: no store there, not one of ours, damaged, or written by a newer Pochoir.
         """
-        if not path.is_file():
-            raise ProjectError(f"{path.parent}: not a Pochoir project (no {path.name}); make one: project new")
+        database_of(path.parent)
         db = _connect(path, read_only=read_only)
         try:
             version = _schema(db, path)
@@ -274,6 +273,18 @@ class Store:
                 yield self._db
             except sqlite3.Error as error:
                 raise ProjectError(f"{self.path}: cannot be read ({error})") from error
+
+
+def database_of(folder: Path) -> Path:
+    """A project folder's store.
+
+    Raises:
+        ProjectError: there is none.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        raise ProjectError(f"{folder}: not a Pochoir project (no {DATABASE}); make one: project new")
+    return path
 
 
 def replay(events: list[Event]) -> dict[ObjectName, Value]:

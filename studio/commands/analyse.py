@@ -6,7 +6,6 @@ from argparse import Namespace
 from typing import Any
 
 from core.analyse import analyse as examine
-
 from core.contract.plugins import Plugins
 from core.contract.progress import Report
 from core.decode import open_source
@@ -24,4 +23,12 @@ def analyse(args: Namespace, plugins: Plugins, report: Report) -> Answer:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    return [f"{name:16} {value}" for name, value in found.items()]
+    plain = {name: value for name, value in found.items() if name not in ("film", "shots", "advice")}
+    facts = [f"{name.replace('_', ' '):24} {_short(value)}" for name, value in {**found["film"], **plain}.items()]
+    shots = f"{'shots':24} {len(found['shots'])}: " + " ".join(f"{a}:{b}" for a, b in found["shots"])
+    steps = [f"  {'on ' if a['on'] else 'off'} {a['step']:12} {a['reason']}" for a in found["advice"]]
+    return [*facts, shots, "recommended recipe (auto):", *steps]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -43,9 +43,9 @@ def _alone(args: Namespace, chosen: Recipe | None, plugins: Plugins, report: Rep
     film = open_source(args.source, rate=args.source_fps)
     try:
         cache = user_cache()
-        shots = shots_from_cuts(shot_starts(film, cache, report, None), film.clip.count)
         if chosen is None:
             chosen = analysed(film, cache, report, None)[1]
+        shots = shots_from_cuts(shot_starts(film, cache, report, None), film.clip.count)
         recipe = _finished(chosen, args, plugins)
         hints = HintSet()
         if args.hints is not None:
