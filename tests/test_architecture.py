@@ -53,6 +53,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
 # Files that set up a library at import, for want of another moment; none of them registers or works.
 AT_IMPORT = {
     "core/footage/file.py": "FFmpeg's own log is silenced before anything can write to it",
+    "core/models/__init__.py": "torch's threads are told how to wait before torch is loaded",
 }
 
 # The doors load a room only when it is asked for: `app.py restore` must not wait for gradio.
