@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import json
 import re
@@ -29,11 +30,12 @@ LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
 
 def code_of(page: Path) -> str:
-    """What stands in fences and between backticks."""
+    """What stands in fences, in indented blocks and between backticks."""
     text = page.read_text("utf-8")
+    indented = re.findall(r"^ {4}(\S.*)$", text, re.MULTILINE)
     fenced = re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL)
     inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-    return "\n".join([*fenced, *inline])
+    return "\n".join([*fenced, *indented, *inline])
 
 
 def targets_of_makefile() -> set[str]:
@@ -51,6 +53,17 @@ def test_commands_are_understood(page: Path) -> None:
         if words.split()[0].isupper() or "[" in words:
             continue  # a form, not a command
         parser().parse_args(shlex.split(words.rstrip(" \\")))
+
+
+def test_every_command_is_described() -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    for command in commands():
+        assert re.search(rf"(app\.py |^##.*\b){command}\b", text, re.MULTILINE), command
+
+
+def commands() -> list[str]:
+    groups = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    return [name for group in groups for name in group.choices]
 
 
 @every_page
