@@ -2,7 +2,8 @@
 
 The true mask of the first frame with its mean true chroma is a ``region`` hint. On the frames after: CIEDE2000
 inside the true mask against the truth, what the hint changed outside it (spill), and the overlap of the carried mask
-with the true one. Beside it, in the same call, the mask copied in place and the mask warped from frame to frame by DIS flow.
+with the true one. Beside it, in the same call, the mask copied in place and the mask warped from frame to frame by DIS
+flow.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
 
 import cv2
 import numpy as np
@@ -28,6 +27,7 @@ class Film:
         self.cuts = tuple(cuts)
         self.estimator = DisFlow()
         self.pairs = 0
+        self._made = {}
         shots = shots_from_cuts(cuts, count)
         self.timeline = Timeline(
             SIZE, shots, tuple(Fraction(n, 24) for n in range(count + 1)), tuple(Fraction(n) for n in range(count))
@@ -39,8 +39,10 @@ class Film:
         x = 30 + self.step * n
         return ((xx - x) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1
 
-    @cache
     def luma(self, n):
+        return self._once(("luma", n), lambda: self._luma(n))
+
+    def _luma(self, n):
         shot = sum(c <= n for c in self.cuts)
         ground = np.roll(self.ground, 17 * shot, axis=0)
         ground = shifted(ground, self.ground_step * n)
@@ -48,17 +50,17 @@ class Film:
         soft = cv2.GaussianBlur(self.mask(n).astype(np.float32), (3, 3), 0)
         return (ground + soft * (patch - ground)).astype(np.float32)
 
-    @cache
     def luma_key(self, n):
-        return fingerprint("test luma", self.luma(n))
+        return self._once(("key", n), lambda: fingerprint("test luma", self.luma(n)))
 
     def pair(self, n):
         self.pairs += 1
-        return self._pair(n)
+        return self._once(("pair", n), lambda: self.estimator.pair(self.luma(n), self.luma(n + 1)))
 
-    @cache
-    def _pair(self, n):
-        return self.estimator.pair(self.luma(n), self.luma(n + 1))
+    def _once(self, what, make):
+        if what not in self._made:
+            self._made[what] = make()
+        return self._made[what]
 
 
 def texture(rng, mean, spread):
