@@ -1,6 +1,6 @@
 """``make demo``: the whole line on a film it makes itself, or on yours; no download.
 
-    python -m bench.demo [--film PATH [--hints FILE] [--frames N]] [-o FOLDER]
+    python -m bench.demo [--film PATH [--hints FILE] [--frames N]] [-o FOLDER] [--picture FILE]
 
 Everything that is done to the film is done by the real command line, as a person or a script would do it.
 What is measured is measured on the frames it wrote, against the truth that the reel was made from.
@@ -67,11 +67,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--hints", type=Path, help="with --film: a hints file to correct its colours by")
     parser.add_argument("--frames", type=int, default=FRAMES_OF_A_FILM, help="with --film: how many from its start")
     parser.add_argument("-o", "--out", type=Path, default=Path("demo"), help="folder for what is made; default demo")
+    parser.add_argument("--picture", type=Path, help="of the reel: also a small picture, as in the README")
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     try:
         if args.film is None:
-            on_the_reel(args.out)
+            on_the_reel(args.out, args.picture)
         else:
             on_a_film(args.film, args.out, args.frames, args.hints)
     except PochoirError as error:
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def on_the_reel(out: Path) -> None:
+def on_the_reel(out: Path, picture: Path | None = None) -> None:
     """Make the reel, restore it, correct it in two steps, measure each, and show it."""
     began = time.monotonic()
     say("making the reel: three shots in clean colour, made grey, aged")
@@ -110,7 +111,11 @@ def on_the_reel(out: Path) -> None:
     rows = [
         (words, [of[n] for of in (found, before, after, truth)]) for words, n in sheet_rows(reel.starts, reel.count)
     ]
-    show_sheet(out / "contact_sheet.png", rows, ["as found", "automatic", "with hints", "truth"])
+    titles = ["as found", "automatic", "with hints", "truth"]
+    show_sheet(out / "contact_sheet.png", rows, titles)
+    if picture is not None:
+        small = contact_sheet([("", pictures) for _, pictures in rows[1::2]], titles, width=300)
+        Image.fromarray(small).save(picture, quality=84, optimize=True)
     scanned = measured(Pass("as found", film=film), reel)
     print(table([scanned, *passes]))
     print(told_of_hints(checked, before, after, pictures_of(passes[1].film)))
