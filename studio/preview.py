@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,12 @@ from numpy.typing import NDArray
 
 from core.contract.recipe import Recipe
 from core.contract.sources import FrameSource
-from core.contract.stage import Timeline
-from core.film.shot import Shot, shot_of
-from core.film.timebase import FrameRange
+from core.film.shot import Shot
 from core.render.renderer import Renderer
+from hints.carry import Tracks
 from hints.hint import Hint, HintSet
 from hints.source import Carried
-from hints.track import Track, frame_of
+from hints.track import frame_of
 from studio.project import Project
 from studio.rendering import Machine, colouring_takes, colours, make_renderer
 from studio.source import Reading
@@ -43,6 +41,7 @@ class Preview:
         self._lock = threading.Lock()
         self._reading: Reading | None = None
         self._bench: tuple[Recipe, tuple[Shot, ...], Renderer] | None = None
+        self._tracks: Tracks | None = None
 
     def picture(self, project: Project, n: int, extra: Hint | None = None) -> NDArray[np.float32]:
         """Frame ``n`` of the source, recoloured  [(H, W, 3) float32 [0, 1] R'G'B']."""
@@ -51,15 +50,15 @@ class Preview:
             place = frame_of(n, colouring_takes(renderer))
             if not colours(project.recipe):
                 return renderer.before_colour(place).rgb
-            said: Any = self._at_once(renderer, _with(project.hints, extra), place)
-            return renderer.recolour(place, said.field(place))
+            said: Any = self._carried(renderer, _with(project.hints, extra)).at_once(place)
+            return renderer.recolour(place, said)
 
     def close(self) -> None:
         """Let go of what is kept."""
         with self._lock:
             if self._reading is not None:
                 self._reading.close()
-            self._reading, self._bench = None, None
+            self._reading, self._bench, self._tracks = None, None, None
 
     def _renderer(self, project: Project) -> Renderer:
         """A renderer without hints: it outlives every hint, and with it what it has made of the frame."""
@@ -67,35 +66,19 @@ class Preview:
             self._reading = self._reading or Reading(self._film())
             renderer = make_renderer(self._reading, project.shots, project.recipe, HintSet(), self._machine)
             self._bench = (project.recipe, project.shots, renderer)
+            self._tracks = None
         return self._bench[2]
-
-    def _at_once(self, renderer: Renderer, hints: HintSet, n: int) -> Carried:
-        """The hints of which something is known on frame ``n`` without carrying: its own, and those carried."""
-        source = self._carried(renderer, hints)
-        if source.ready(shot_of(source.timeline.shots, n)):
-            return source
-        known = [t for t in source.tracks if n in t.reach and t.hint.kind != "lock" and _is_known(source, t, n)]
-        held = tuple(_held(track, n, source.timeline) for track in known)
-        return self._carried(renderer, HintSet(hints.regions, held))
 
     def _carried(self, renderer: Renderer, hints: HintSet) -> Carried:
         """The hints over the film as the renderer has it."""
         assert renderer.side is not None
         size = renderer.source.clip.size
-        return Carried(hints, colouring_takes(renderer), size, renderer.side.motion, self._machine.cache)
-
-
-def _is_known(source: Carried, track: Track, n: int) -> bool:
-    """Whether what a track says of frame ``n`` can be told without carrying it."""
-    return track.keyframe == n or source._tracks.ready(track)
-
-
-def _held(track: Track, n: int, timeline: Timeline) -> Hint:
-    """The track's hint, held to what is known of it, so that nothing is carried for it."""
-    reach = FrameRange(n, n + 1) if track.keyframe == n else track.reach
-    first, last = timeline.sources[reach.start], timeline.sources[reach.stop - 1]
-    frame = track.hint.frame
-    return replace(track.hint, span=FrameRange(min(int(first), frame), max(int(last), frame) + 1))
+        source = Carried(hints, colouring_takes(renderer), size, renderer.side.motion, self._machine.cache)
+        # Keys of tracks hold geometry and film, not the set they are in: worked out once for all sets, or else
+        # every click on a long shot would work out thousands of them again.
+        self._tracks = self._tracks or source._tracks
+        source._tracks = self._tracks
+        return source
 
 
 def _with(hints: HintSet, extra: Hint | None) -> HintSet:

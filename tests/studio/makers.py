@@ -67,6 +67,13 @@ def disc(x=20, y=24, radius=8):
     return (xx - x) ** 2 + (yy - y) ** 2 <= radius**2
 
 
+def coloured_still():
+    """A still of one strong colour, as the bytes of a PNG."""
+    ok, data = cv2.imencode(".png", np.full((H, W, 3), (40, 80, 190), np.uint8))
+    assert ok
+    return data.tobytes()
+
+
 class Tint:
     """A colouriser without a network: warm in the light, cold in the dark; obeys hints where their weight is 1."""
 

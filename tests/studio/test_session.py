@@ -123,6 +123,17 @@ def test_a_preview_agrees_with_the_render_at_the_hint(session):
     assert np.abs(at_once - rendered).max() < 0.02
 
 
+def test_a_preview_keeps_showing_what_was_carried(session):
+    """A hint carried to this frame does not vanish from it because another, not yet carried, was placed elsewhere."""
+    session.add_hint({"frame": 0, "kind": "reference"}, image=makers.coloured_still())
+    session.coloured_picture(3)
+    carried = session.preview(3)
+    session.add_hint({**POINT, "frame": 5})
+    assert np.array_equal(session.preview(3), carried)
+    session.delete_hint("h1")
+    assert not np.array_equal(session.preview(3), carried)
+
+
 def test_colours_asked_for_are_the_colours_rendered(session):
     session.add_hint(POINT)
     session.add_hint({"frame": 8, "kind": "region", "colour": "#3050a0"}, mask=makers.disc(30, 24))

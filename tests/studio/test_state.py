@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import makers
 import numpy as np
 import pytest
@@ -68,12 +67,6 @@ def reopened(folder):
         return opened.project
 
 
-def still():
-    ok, data = cv2.imencode(".png", np.full((makers.H, makers.W, 3), (40, 80, 160), np.uint8))
-    assert ok
-    return data.tobytes()
-
-
 def test_a_films_facts_survive_json():
     clip = makers.clip(count=200, files=("a.png", "b.png"))
     assert clip_from_json(clip_to_json(clip)) == clip
@@ -90,7 +83,7 @@ def test_every_kind_of_hint_comes_back_as_it_was_said(folder):
         opened.say(**POINT, radius=2, note="kept")
         opened.say(frame=0, kind="scribble", colour="#7a2a20", path=[[10, 20], [40, 22]], width=6)
         opened.say(frame=7, kind="region", region="coat", mask=makers.disc(), span=[6, 12], strength=0.5)
-        opened.say(frame=0, kind="reference", image=still())
+        opened.say(frame=0, kind="reference", image=makers.coloured_still())
         opened.say(frame=9, kind="neutral", mask=makers.disc(40, 10))
         opened.say(frame=9, kind="lock", mask=makers.disc(30, 30), ramp=None)
         said = opened.project
