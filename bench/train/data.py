@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -307,10 +308,15 @@ def recolour(lab: Plane, rng: Rng) -> Plane:
 
 def read_still(path: Path) -> Plane:
     """Read a photograph  [(H, W, 3) float32 [0, 1] R'G'B']."""
+    return _decoded(path).astype(np.float32) / np.float32(255)
+
+
+@lru_cache(maxsize=8192)  # small photographs are drawn again and again; decoding them costs more than all the rest
+def _decoded(path: Path) -> NDArray[np.uint8]:
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         raise FileNotFoundError(f"{path} cannot be read as a picture")
-    return np.ascontiguousarray(bgr[..., ::-1]).astype(np.float32) / np.float32(255)
+    return np.ascontiguousarray(bgr[..., ::-1], np.uint8)
 
 
 def frame_still(rgb: Plane, h: int, w: int, rng: Rng) -> Plane:
