@@ -1,8 +1,8 @@
 """`bench repair`: damage with known truth laid on real clips, and what the stages make of it.
 
 Dirt: stencils of real dirt, dust, hair, lint and smut (``data/overlays``), dark or bright, new on every
-frame, on grey versions of the clips. Flicker: gains over the whole frame and in parts of it. Scratches
-and gate weave are left out until there are stages for them.
+frame, on grey versions of the clips (8 frames of each, at most 480 wide). Flicker: gains over the whole
+frame and in parts of it. Scratches and gate weave are left out until there are stages for them.
 
 Flicker has no matte, so no precision or recall; instead the jumps of exposure that are left are told.
 
@@ -33,7 +33,7 @@ from core.restore.deflicker import Deflicker, DeflickerParams
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-FRAMES, WIDTH = 12, 640
+FRAMES, WIDTH = 8, 480
 VISIBLE = 6 / 255
 NEAR_PX = 2
 # Family of stencils, its long side when laid on a 480-line picture [px, least and most], how many a frame.

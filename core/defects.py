@@ -131,7 +131,7 @@ def gather(frames: Sequence[Frame], centre: int) -> Evidence | None:
     return Evidence(luma, first, second, one_sided, noise)
 
 
-def find_specks(evidence: Evidence, *, sensitivity: float = 0.5, max_size: float = 6.0, kind: str = "both") -> Specks:
+def find_specks(evidence: Evidence, *, sensitivity: float = 0.5, max_size: float = 10.0, kind: str = "both") -> Specks:
     """Find what stands on this frame alone.
 
     Args:

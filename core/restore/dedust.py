@@ -33,7 +33,7 @@ class DedustParams:
         0.5, 0.0, 1.0, help="How little dirt may stand out; higher finds fainter specks and risks detail"
     )
     max_size: float = number(
-        6.0, 0.5, 50.0, unit="% of picture height", help="Greatest speck: diameter of a disc of its area"
+        10.0, 0.5, 50.0, unit="% of picture height", help="Greatest speck: diameter of a disc of its area"
     )
     kind: str = choice(
         "both", ("both", "dark", "bright"), help="Dark dirt (on the print), bright (on the negative), or both"

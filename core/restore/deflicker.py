@@ -136,7 +136,8 @@ def _exposed(grey: Array, state: Array) -> Array:
     room = np.maximum(np.where(change > 0, 1 - grey, grey), 1e-6)
     # x / (1 + x⁴)^¼: untouched while there is room, never more than there is.
     x = np.abs(change) / room
-    return np.asarray(grey + np.sign(change) * room * x / (1 + x**4) ** 0.25, np.float32)
+    new = grey + np.sign(change) * room * x / (1 + x**4) ** 0.25
+    return np.asarray(np.clip(new, 0, 1), np.float32)  # rounding at the very ends
 
 
 def _change(before: Array, after: Array) -> Array:

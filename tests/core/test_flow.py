@@ -51,7 +51,7 @@ def test_trust_tells_what_was_hidden_from_what_is_seen(pair: FlowPair) -> None:
 def test_flicker_does_not_lead_the_flow(pair: FlowPair) -> None:
     dark, _ = synth.flicker(FILM.rgb, degree=0.2, local=0.1, seed=2)
     lumas = [synth.luma_of(f) for f in dark[:2]]
-    assert abs(lumas[0].mean() - lumas[1].mean()) > 5
+    assert abs(lumas[0].mean() - lumas[1].mean()) > 4
     lit = DisFlow().pair(*lumas)
     assert epe(lit.backward, FILM.flow_bw[0], FILM.seen[0]) < 0.8
     assert lit.backward_trust[FILM.seen[0]].mean() > pair.backward_trust[FILM.seen[0]].mean() - 0.2
