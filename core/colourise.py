@@ -129,22 +129,32 @@ class ColourSide(Side, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Automatic:
-    """The automatic pass of one frame, at the colouriser's size.
+    """The automatic pass of one frame, at the size at which the network is conditioned on hints.
 
     Attributes:
-        luma: L*                                              [(h, w) float32 [0, 100]]
-        raw: what the network says of this frame alone        [(h, w, 2) float32 Lab a* b*]
-        steady: the same, steadied along motion (or ``raw``)  [(h, w, 2) float32 Lab a* b*]
+        luma: L*                                               [(h, w) float32 [0, 100]]
+        ab: the automatic chroma, steadied along motion or not  [(h, w, 2) float32 Lab a* b*]
+        blank: gives what the network says at this very size without hints, against which the difference
+            that hints make is taken; only asked where there are hints  [(h, w, 2) float32 Lab a* b*]
     """
 
     luma: Array
-    raw: Array
-    steady: Array
+    ab: Array
+    blank: Callable[[], Array]
 
 
 def network_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, int]:
-    """(h, w) at which a colouriser is best fed frames of ``size``."""
+    """(h, w) at which a colouriser is best conditioned on hints for frames of ``size``."""
+    return _fitted(size, int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE)))
+
+
+def automatic_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, int]:
+    """(h, w) at which a colouriser is best asked for colour without hints: often smaller, for it sees scenes."""
     longest = int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE))
+    return _fitted(size, int(getattr(colouriser, "automatic_long_side", longest)))
+
+
+def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
     scale = min(1.0, longest / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
@@ -165,9 +175,12 @@ def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
         luma: L* at any size  [(H, W) float32 [0, 100]]
         colouriser: which network speaks.
     """
-    small = resized(luma, network_size((luma.shape[0], luma.shape[1]), colouriser))
+    size = (luma.shape[0], luma.shape[1])
+    small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, network_size(size, colouriser))
     raw = colouriser.predict(small, None, None)
-    return Automatic(small, raw, raw)
+    if small.shape == guide.shape:
+        return Automatic(guide, raw, lambda: raw)
+    return Automatic(guide, upsample_chroma(small, raw, guide), lambda: colouriser.predict(guide, None, None))
 
 
 def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
@@ -207,7 +220,7 @@ def hinted(luma: Array, automatic: Automatic, field: Field, colouriser: Colouris
     size = (automatic.luma.shape[0], automatic.luma.shape[1])
     asked, trust = conditioning(field, size)
     answer = colouriser.predict(automatic.luma, asked, trust)
-    ab = automatic.steady + (answer - automatic.raw)
+    ab = automatic.ab + (answer - automatic.blank())
     ab = close_hints(automatic.luma, ab, asked, trust)
     ab = upsample_chroma(automatic.luma, ab, luma)
     ab += field.weight[..., None] * (field.ab - ab)
@@ -236,7 +249,7 @@ def colourise_frame(
     """
     auto = automatic if automatic is not None else automatic_of(luma_full, colouriser)
     if field is None:
-        return upsample_chroma(auto.luma, auto.steady, luma_full)
+        return upsample_chroma(auto.luma, auto.ab, luma_full)
     guide = luma if luma is not None else resized(luma_full, (field.ab.shape[0], field.ab.shape[1]))
     return upsample_chroma(guide, hinted(guide, auto, field, colouriser), luma_full)
 
@@ -257,7 +270,7 @@ class Colourise(StageBase):
     """Colour a film under the restorer's hints."""
 
     name: ClassVar[str] = "colourise"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 
@@ -314,7 +327,7 @@ class Colourise(StageBase):
         Returns:
             [(H, W, 3) float32 [0, 1] R'G'B']; its L* is the film's
         """
-        toned = Automatic(automatic.luma, automatic.raw, _toned(automatic.steady, params.saturation))
+        toned = Automatic(automatic.luma, _toned(automatic.ab, params.saturation), automatic.blank)
         ab = colourise_frame(luma_full, colouriser, automatic=toned, field=field, luma=luma)
         return join(luma_full, ab)
 

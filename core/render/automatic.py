@@ -8,19 +8,23 @@ had at once and its key names all it depends on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from core.colourise import Automatic, network_size, resized
+from core.colourise import Automatic, automatic_size, network_size, resized
 from core.contract.fingerprint import fingerprint
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
+from core.guided import upsample_chroma
 from core.models.colouriser import Colouriser
 from core.render.cache import FrameCache
 from core.render.motion import ShotMotion
 
 Array = NDArray[np.float32]
-_VERSION = 1
+_VERSION = 2
+Sizing = Callable[[tuple[int, int], Colouriser], tuple[int, int]]
 # What one step along the flow leaves of a neighbour's say, besides the flow's own trust.
 _DECAY = np.float32(0.9)
 
@@ -40,18 +44,27 @@ class AutomaticPass:
         self._cache = cache
 
     def raw(self, n: int) -> Array:
-        """What the network says of frame ``n`` alone  [(h, w, 2) float32 Lab a* b*]."""
-        key = fingerprint("automatic", _VERSION, self._colouriser.fingerprint, self._motion.luma_key(n))
+        """What the network says of frame ``n`` alone, at the size it is asked at without hints.
+
+        Returns:
+            [(h, w, 2) float32 Lab a* b*]
+        """
+        return self._said(n, automatic_size)
+
+    def _said(self, n: int, size: Sizing) -> Array:
+        luma = self._luma(n, size)
+        key = fingerprint(
+            "automatic", _VERSION, self._colouriser.fingerprint, list(luma.shape), self._motion.luma_key(n)
+        )
         held = self._cache.get(key)
         if held is None:
-            held = {"ab": self._colouriser.predict(self.luma(n), None, None).astype(np.float16)}
+            held = {"ab": self._colouriser.predict(luma, None, None).astype(np.float16)}
             self._cache.put(key, held)
         return held["ab"].astype(np.float32)
 
-    def luma(self, n: int) -> Array:
-        """L* of frame ``n`` at the network's size  [(h, w) float32 [0, 100]]."""
+    def _luma(self, n: int, size: Sizing) -> Array:
         luma = self._motion.luma(n)
-        return resized(luma, network_size((luma.shape[0], luma.shape[1]), self._colouriser))
+        return resized(luma, size((luma.shape[0], luma.shape[1]), self._colouriser))
 
     def at(self, n: int, shot: FrameRange, radius: int, *, at_once: bool = False) -> Automatic:
         """The automatic pass of frame ``n``, steadied by ``radius`` frames to both sides of its shot.
@@ -59,19 +72,22 @@ class AutomaticPass:
         With ``at_once`` the frames around are not made for it: what the network says of this frame alone
         stands in until somebody has rendered them.
         """
-        raw = self.raw(n)
-        if radius == 0:
-            return Automatic(self.luma(n), raw, raw)
-        window = shot.around(n, radius)
+        ab = self._steady(n, shot.around(n, radius), at_once) if radius else self.raw(n)
+        guide = self._luma(n, network_size)
+        if ab.shape[:2] != guide.shape:
+            ab = upsample_chroma(self._luma(n, automatic_size), ab, guide)
+        return Automatic(guide, ab, lambda: self._said(n, network_size))
+
+    def _steady(self, n: int, window: FrameRange, at_once: bool) -> Array:
         keys = [self._motion.luma_key(m) for m in window]
-        key = fingerprint("steady", _VERSION, self._colouriser.fingerprint, radius, keys, n - window.start)
+        key = fingerprint("steady", _VERSION, self._colouriser.fingerprint, keys, n - window.start)
         held = self._cache.get(key)
         if held is None and at_once:
-            return Automatic(self.luma(n), raw, raw)
+            return self.raw(n)
         if held is None:
-            held = {"ab": self._steadied(n, window, raw).astype(np.float16)}
+            held = {"ab": self._steadied(n, window, self.raw(n)).astype(np.float16)}
             self._cache.put(key, held)
-        return Automatic(self.luma(n), raw, held["ab"].astype(np.float32))
+        return held["ab"].astype(np.float32)
 
     def _steadied(self, n: int, window: FrameRange, raw: Array) -> Array:
         total = raw.copy()
