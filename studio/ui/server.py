@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -142,22 +143,38 @@ def serve(
     """
     accounts = Accounts.read(Path(auth_file)) if auth_file else None
     check_binding(host, accounts)
-    session = Session.open(Path(project_dir), plugins) if project_dir else None
-    app = build_app(
-        session,
-        plugins=plugins,
-        hosts=allowed_hosts(host, port),
-        accounts=accounts,
-        root_path=root_path,
-        browse=is_loopback(host),
-        recent_file=user_state_path("pochoir") / "recent.json",
-    )
-    name = f"[{host}]" if ":" in host else host
-    print(f"Pochoir studio: http://{name}:{port}{root_path.rstrip('/')}/", file=sys.stderr, flush=True)  # noqa: T201 - the one line a person needs
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=5, access_log=False
-    )
+    door = _listen(host, port)
     try:
-        uvicorn.Server(config).run()
+        session = Session.open(Path(project_dir), plugins) if project_dir else None
+        app = build_app(
+            session,
+            plugins=plugins,
+            hosts=allowed_hosts(host, port),
+            accounts=accounts,
+            root_path=root_path,
+            browse=is_loopback(host),
+            recent_file=user_state_path("pochoir") / "recent.json",
+        )
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{port}{root_path.rstrip('/')}/"
+        print(f"Pochoir studio: {url}", file=sys.stderr, flush=True)  # noqa: T201 - the one line a person needs
+        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
+        try:
+            uvicorn.Server(config).run(sockets=[door])
+        finally:
+            app.state.desk.close()
     finally:
-        app.state.desk.close()
+        door.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The server's socket, taken before anything is loaded for it.
+
+    Raises:
+        InputError: the port is taken, or the address is not this machine's.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise InputError(f"{host} port {port}: {error.strerror}; choose another with --port") from None

@@ -23,7 +23,7 @@ TEMPLATE = """
     <span class="muted" id="shot-facts"></span>
     <button class="flat" id="cut" title="Begin a shot at this frame, or join it to the one before (C)">
       Cut here</button>
-    <button class="flat" id="span" title="Timeline: the shot or the whole film (Z)">Shot</button>
+    <button class="flat" id="span" title="Timeline: the shot or the whole film (Z)">Zoom to shot</button>
   </div>
   <canvas id="timeline" aria-label="Timeline"></canvas>
   <div class="strip" id="strip" role="listbox" aria-label="Shots"></div>

@@ -84,6 +84,7 @@ class View:
         told["dir"] = str(self.session.dir)
         for shot in told["shots"]:
             shot["due"] = shot["stale"]
+            shot["state"] = _state(shot)
         for hint in told["hints"]:
             if "mask" in hint and "at" not in hint:
                 hint["at"] = self._place(hint["id"])
@@ -101,6 +102,15 @@ class View:
         if hint_id not in self._places:
             self._places[hint_id] = _deepest(self.session.hint_mask(hint_id))
         return self._places[hint_id]
+
+
+def _state(shot: Mapping[str, Any]) -> str:
+    """What to call a shot: a new hint may reach all its frames, but it is stale then, not new."""
+    if shot["due"] == 0:
+        return "rendered"
+    missing = shot.get("missing", {})
+    untouched = all(count >= shot["frames"] for count in missing.values()) if missing else shot["state"] == "new"
+    return "new" if untouched else "stale"
 
 
 def _deepest(mask: NDArray[np.bool_] | None) -> list[float] | None:

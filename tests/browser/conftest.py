@@ -17,9 +17,14 @@ from tests.browser.desk import make_app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 START_SECONDS = 60
 
 
@@ -95,15 +100,25 @@ class Page:
 
     def open(self, fragment: str = "") -> None:
         self.tab.goto(self.server.url + fragment)
-        self.tab.wait_for_function("window.pochoir?.store.loaded", timeout=30_000)
+        self.tab.wait_for_function("window.pochoir?.store.loaded", timeout=90_000)
         if self.server.app.state.desk.is_open:
             self.painted()
+
+    def begin(self) -> None:
+        """Back to where a new tab begins."""
+        self.tab.locator("#stage").focus()
+        self.press("Escape", "Escape", "k", "a", "p", "f", "Home")
+        self.tab.click('[data-tab="hints"]')
+        self.tab.click("#regions .chip >> nth=0")
+        self.ask("pochoir.timings.length = 0")
+        self.shows(0)
+        self.painted()
 
     def ask(self, script: str, *arguments: Any) -> Any:
         return self.tab.evaluate(f"(a) => ({script})", list(arguments))
 
     def until(self, script: str, *arguments: Any) -> None:
-        self.tab.wait_for_function(f"(a) => ({script})", arg=list(arguments), timeout=20_000)
+        self.tab.wait_for_function(f"(a) => ({script})", arg=list(arguments), timeout=60_000)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -153,21 +168,21 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def window(chromium: Any) -> Iterator[Any]:
-    """One browser window for a module: what Gradio's page is made of is fetched once."""
+def tab(chromium: Any, server: Server) -> Iterator[Page]:
+    """One tab for a module: loading a page costs more than most tests."""
     context = chromium.new_context(viewport={"width": 1440, "height": 900})
-    yield context
+    yield Page(context, server)
     context.close()
 
 
 @pytest.fixture
-def page(window: Any, server: Server) -> Iterator[Page]:
-    """A tab with nothing remembered, over a project without hints; it must end without a fault."""
-    session = server.session
+def page(tab: Page) -> Iterator[Page]:
+    """The tab on frame 0 of a project without hints, nothing chosen; it must end without a fault."""
+    session = tab.server.session
     while session.describe()["can_undo"]:
         session.undo()
-    page = Page(window, server)
-    yield page
-    page.ask("localStorage.clear()")
-    page.tab.close()
-    assert not page.faults, page.faults
+    tab.until("pochoir.store.project.version === a[0]", session.version)
+    tab.begin()
+    yield tab
+    faults, tab.faults[:] = tab.faults[:], []
+    assert not faults, faults

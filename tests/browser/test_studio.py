@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.film.colour import delta_e, hex_to_lab, srgb_to_lab
+from tests.browser.desk import write_film
 from tests.studio.ui.fake import COUNT, CUTS, H, W, picture
 
 RED, BLUE = "#9a3b2f", "#3a5f9a"
@@ -34,7 +35,7 @@ def point(page, colour=RED, at=SQUARE):
     page.colour(colour)
     page.press("p")
     page.click(*at)
-    page.until("pochoir.timings.length > 0")
+    page.until("pochoir.store.project.hints.length > 0 && pochoir.timings.length > 0")
     page.settled()
 
 
@@ -112,7 +113,9 @@ def test_a_click_colours_the_pixel_and_undo_restores_it(page):
     assert off_chroma(page.pixel(*SQUARE), RED) < 3
 
 
-def test_the_exact_picture_takes_the_preview_s_place(page):
+def test_in_a_shot_once_rendered_the_exact_picture_takes_the_preview_s_place(page):
+    page.tab.click("#render-shot")
+    page.until("pochoir.store.project.shots[0].state === 'rendered'")
     point(page)
     page.until("document.querySelector('#shown').dataset.quality === 'exact'")
     assert off_chroma(page.pixel(*SQUARE), RED) < 3
@@ -364,3 +367,19 @@ def test_the_guard_turns_strangers_away(page):
         assert answer.status == status
         assert answer.headers["X-Frame-Options"] == "DENY"
         connection.close()
+
+
+def test_another_project_is_made_and_the_first_opened_again(page, tmp_path):
+    film = write_film(tmp_path / "second")
+    page.tab.click("#projects")
+    page.tab.fill("#create [name=source]", str(film))
+    page.tab.fill("#create [name=rate]", "18")
+    page.tab.select_option("#create [name=recipe]", "colour")
+    page.tab.click("#create .plain")
+    page.until("pochoir.store.project?.name === 'second'")
+    page.painted()
+    assert "18 fps" in page.tab.inner_text("#facts")
+    page.tab.click("#projects")
+    page.tab.click("#recents button:has-text('film.pochoir')")
+    page.until("pochoir.store.project?.name === 'film'")
+    page.painted()

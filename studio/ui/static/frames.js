@@ -70,12 +70,13 @@ export function load(kind, n) {
 let wanted = 0;
 
 // Fetch neighbours one after another, nearest first, ahead more than behind; a newer wish ends an older.
-export async function prefetch(kind, n, direction, count) {
+export async function prefetch(kinds, n, direction, count) {
   const mine = ++wanted;
   for (let step = 1; step <= 6; step++) {
     for (const m of step <= 3 ? [n + step * direction, n - step * direction] : [n + step * direction]) {
       if (mine !== wanted) return;
-      if (m >= 0 && m < count) await load(kind, m).catch(() => {});
+      if (m < 0 || m >= count) continue;
+      for (const kind of kinds) await load(kind, m).catch(() => {});
     }
   }
 }

@@ -101,8 +101,8 @@ function drawRegions() {
   at("colour-note").textContent = region
     ? `${region.name}, ${uses} hint${uses === 1 ? "" : "s"}`
     : hint
-      ? `hint ${hint.id}`
-      : "next hint";
+      ? `colour of hint ${hint.id}`
+      : "for the next hint";
 }
 
 let editing = null;

@@ -28,7 +28,12 @@ export function mount(element) {
     };
   }
   at("cut").onclick = toggleCut;
-  const span = () => timeline.show(timeline.span === "film" ? "shot" : "film");
+  const span = () => {
+    timeline.show(timeline.span === "film" ? "shot" : "film");
+    saySpan();
+  };
+  at("timeline").addEventListener("wheel", () => setTimeout(saySpan));
+  at("timeline").addEventListener("dblclick", () => setTimeout(saySpan));
   at("span").onclick = span;
   on("timeline-span", span);
   const field = at("frame");
@@ -41,6 +46,9 @@ export function mount(element) {
   };
   field.onblur = () => drawFrame(at);
   on("frame", () => drawFrame(at));
+  const saySpan = () => {
+    at("span").textContent = timeline.span === "film" ? "Zoom to shot" : "Whole film";
+  };
   on("view", () => at("loop").classList.toggle("on", store.loop));
   on("play", () => {
     at("play").innerHTML = icon(playing() ? "pause" : "play");
@@ -50,6 +58,7 @@ export function mount(element) {
     if (playing()) stop();
   });
   follow(["project"], () => {
+    saySpan();
     drawStrip(at("strip"));
     drawFrame(at);
     timeline.span === "free" ? timeline.draw() : timeline.show(timeline.span);
@@ -106,7 +115,7 @@ function drawStrip(strip) {
   const known = new Map([...strip.children].map((card) => [card.dataset.key, card]));
   const cards = shots.map((shot) => {
     const middle = Math.floor((shot.start + shot.stop) / 2);
-    const kind = shot.rendered > 0 ? "coloured" : "source";
+    const kind = shot.state === "new" ? "source" : "coloured";
     const source = url(address(kind, middle, 96));
     const key = `${shot.id} ${shot.start} ${shot.stop}`;
     const card = known.get(key) ?? document.createElement("button");

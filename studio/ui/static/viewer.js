@@ -6,7 +6,7 @@ import { keep, load, prefetch, ready } from "./frames.js";
 import { icon } from "./icons.js";
 import { drawMarks } from "./marks.js";
 import { edge, tinted } from "./masks.js";
-import { count, emit, follow, hintById, on, set, store } from "./store.js";
+import { count, emit, follow, hintById, on, set, shotAt, store } from "./store.js";
 import { toast } from "./toast.js";
 import { Tools } from "./tools.js";
 
@@ -90,7 +90,7 @@ class Viewer {
     const place = this.element.querySelector("#shown");
     const words = {
       preview: `preview${this.lastMs ? ` · ${Math.round(this.lastMs)} ms` : ""}`,
-      proxy: "",
+      proxy: shotAt(this.shownFrame)?.state === "rendered" ? "" : "preview",
       exact: `exact${this.lastMs ? ` · ${Math.round(this.lastMs)} ms` : ""}`,
       uncoloured: "not coloured yet",
     };
@@ -149,8 +149,7 @@ class Viewer {
       clearTimeout(waited);
     }
     if (mine !== this.wanted) return;
-    if (store.mode !== "after") load(store.before, n).catch(() => {});
-    prefetch("coloured", n, direction, count());
+    prefetch(store.mode === "after" ? ["coloured"] : ["coloured", store.before], n, direction, count());
     this.exactSoon(n, mine);
   }
 
@@ -161,7 +160,10 @@ class Viewer {
 
   show(n, bitmap, quality, since = null) {
     this.after = bitmap;
-    if (this.shownFrame !== n) this.before = null;
+    if (this.shownFrame !== n || this.beforeKind !== store.before) {
+      this.before = store.mode === "after" ? null : ready(store.before, n);
+      this.beforeKind = store.before;
+    }
     this.shownFrame = n;
     this.quality = quality;
     if (store.mode !== "after" || store.peek) this.showBefore();
@@ -197,9 +199,11 @@ class Viewer {
     this.exactSoon(frame, this.wanted);
   }
 
-  // When nothing happens for a while the server's own picture, lossless, replaces the JPEG.
+  // When nothing happens for a while the server's own picture, lossless, replaces the JPEG. A shot that was
+  // never rendered is left alone: there it would mean carrying every hint while the next one is being placed.
   exactSoon(n, mine) {
     clearTimeout(this.exactTimer);
+    if (shotAt(n)?.state === "new") return;
     this.exactTimer = setTimeout(async () => {
       try {
         if (this.playing) return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import threading
 import time
@@ -20,18 +21,25 @@ H, W, COUNT = 240, 320, 36
 CUTS = (0, 12, 24)
 
 
+# Left and top of the square on each shot's first frame.
+SQUARES = ((60, 70), (180, 30), (20, 110))
+
+
+@functools.cache
+def ground(shot: int) -> np.ndarray:
+    """What stands still in a shot: dark blotches, other ones in each."""
+    noise = np.random.default_rng(shot).random((H // 8, W // 8)).astype(np.float32)
+    blotches = cv2.resize(noise, (W, H), interpolation=cv2.INTER_CUBIC)
+    return np.clip(0.1 + 0.35 * blotches, 0.05, 0.48)
+
+
 def picture(n: int) -> np.ndarray:
-    """Frame ``n``: textured ground and a plain light square that moves, and the number in binary at the bottom."""
+    """Frame ``n``: a plain light square that moves over the ground, and the number in binary at the bottom."""
     shot = sum(n >= c for c in CUTS) - 1
-    y, x = np.mgrid[0:H, 0:W].astype(np.float32)
-    ground = (
-        0.3 + 0.06 * np.sin(x / 11) * np.cos(y / 17),
-        0.24 + 0.1 * (np.hypot(x - 160, y - 120) % 60 > 30),
-        0.2 + 0.15 * ((x + y) % 80 > 40),
-    )
-    grey = np.asarray(ground[shot], np.float32)
-    left = 60 + 3 * (n - CUTS[shot])
-    grey[70:170, left : left + 90] = 0.62
+    grey = ground(shot).copy()
+    left, top = SQUARES[shot]
+    left += 3 * (n - CUTS[shot])
+    grey[top : top + 100, left : left + 90] = 0.62
     for bit in range(8):
         grey[H - 16 :, bit * 16 : bit * 16 + 16] = 0.9 if n >> bit & 1 else 0.1
     return np.repeat(np.rint(grey[..., None] * 255) / 255, 3, axis=2).astype(np.float32)

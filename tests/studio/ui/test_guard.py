@@ -1,5 +1,7 @@
 """The web guard: foreign names, foreign pages and strangers are turned away on every route."""
 
+import socket
+
 import pytest
 from fastapi.testclient import TestClient
 
@@ -7,7 +9,7 @@ from core.contract.plugins import Plugins
 from core.errors import InputError
 from studio.ui.accounts import Accounts, hashed
 from studio.ui.guard import allowed_hosts, check_binding
-from studio.ui.server import build_app
+from studio.ui.server import build_app, serve
 from tests.studio.ui.fake import FakeSession
 
 HOST = "127.0.0.1:7880"
@@ -148,3 +150,10 @@ class TestAuthFile:
         file.write_text(text)
         with pytest.raises(InputError, match="auth file"):
             Accounts.read(file)
+
+
+def test_a_taken_port_is_said_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=f"port {port}.*--port"):
+            serve(None, port=port, plugins=Plugins())

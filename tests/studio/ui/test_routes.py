@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from core.contract.plugins import Plugins
 from core.film.colour import hex_to_lab, srgb_to_lab
 from studio.ui.server import build_app
-from tests.studio.ui.fake import COUNT, H, W, FakeSession, picture
+from tests.studio.ui.fake import COUNT, FakeSession, H, W, picture
 
 HOST = "127.0.0.1:7880"
 
