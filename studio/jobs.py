@@ -213,7 +213,7 @@ class Jobs:
             if job is not None:
                 self._tokens[job.id] = CancelToken()
                 job = replace(job, state="running")
-                self._put(job, durably=True)
+                self._put_if_possible(job)
             return job
 
     def _run(self, job: Job) -> None:
@@ -232,12 +232,7 @@ class Jobs:
             end = replace(self.get(job.id), state="failed", error=f"{type(error).__name__}: {error}")
         with self._wake:
             self._tokens.pop(job.id, None)
-            try:
-                self._put(end, durably=True)
-            except PochoirError as error:
-                # The disk is full, perhaps: the job has ended all the same, and the worker lives on.
-                log.warning("how job %s ended is not on disk: %s", job.id, error)
-                self._put(end, durably=False)
+            self._put_if_possible(end)
 
     def _report(self, job_id: str, progress: Progress) -> None:
         job = replace(
@@ -248,9 +243,19 @@ class Jobs:
             seconds_left=progress.seconds_left,
         )
         now = time.monotonic()
-        durably = now - self._saved > SAVE_EVERY_SECONDS
-        self._saved = now if durably else self._saved
-        self._put(job, durably=durably)
+        if now - self._saved > SAVE_EVERY_SECONDS:
+            self._saved = now
+            self._put_if_possible(job)
+        else:
+            self._put(job, durably=False)
+
+    def _put_if_possible(self, job: Job) -> None:
+        """Keep a job's row on disk; on a full disk in memory only, for the worker must live on."""
+        try:
+            self._put(job, durably=True)
+        except PochoirError as error:
+            log.warning("how job %s stands is not on disk: %s", job.id, error)
+            self._put(job, durably=False)
 
     def _put(self, job: Job, *, durably: bool) -> None:
         with self._wake:

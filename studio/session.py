@@ -145,7 +145,8 @@ class Session:
 
     def close(self) -> None:
         """Stop what is being rendered and let go of film and folder. Nothing needs to be saved."""
-        self._jobs.close()
+        if self._file_lock is not None:
+            self._jobs.close()
         self._pictures.close()
         self._preview.close()
         with self._opening:

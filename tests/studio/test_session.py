@@ -233,6 +233,14 @@ def test_only_one_program_at_a_time_may_write(session, plugins, tmp_path):
     Session.open(session.dir, plugins).close()
 
 
+def test_looking_does_not_touch_what_another_program_is_rendering(session, plugins):
+    row = {"id": "a", "purpose": "shot", "shot": 1, "out": None, "queued": 1.0, "state": "running", "done": 3}
+    session._store.put_job(row)
+    with Session.open(session.dir, plugins, read_only=True) as looking:
+        assert looking.job("a")["state"] == "running"
+    assert session._store.jobs()[0]["state"] == "running"
+
+
 def test_nothing_is_left_of_a_project_that_could_not_be_made(tmp_path, film, plugins):
     for recipe, said in (("colour", None), ("nonsense", "neither a file nor one of"), ("archive", "unknown stage")):
         if said is not None:
