@@ -193,6 +193,16 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
         return True
 
+    def begin_from(self, checkpoint: Path) -> int:
+        """Begin with another run's averaged weights wherever names and shapes agree; gives how many were taken."""
+        there = torch.load(checkpoint, map_location=self.device, weights_only=True)["average"]
+        here = self.net.state_dict()
+        # What an attention adds is worth nothing under another normalisation: that part begins anew.
+        same = {k: v for k, v in there.items() if k in here and here[k].shape == v.shape and "attention" not in k}
+        self.net.load_state_dict(same, strict=False)
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        return len(same)
+
     def report(self, **facts: Any) -> None:
         """Append one line to the log and show it."""
         if self.replica != 0:
@@ -314,6 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv and stills/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and log; resumed when it exists")
     parser.add_argument("--config", type=Path, default=HERE / "embedded.toml")
+    parser.add_argument("--begin-from", type=Path, help="another run's checkpoint whose weights a new run begins with")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="threads of each replica")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for each replica")
@@ -348,6 +359,8 @@ def _replica(number: int, args: argparse.Namespace, config: Config) -> None:
     stills = shippable_stills(args.data, config.source_weights)
     trainer = Trainer(config, stills, args.run, pick_device(args.device), (number, args.replicas))
     resumed = trainer.resume()
+    if args.begin_from is not None and not resumed:
+        trainer.report(begun_from=str(args.begin_from), tensors=trainer.begin_from(args.begin_from))
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: setattr(trainer, "asked_to_stop", True))
     # ship=no photographs: never trained on, and not those of bench points either.
