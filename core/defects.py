@@ -37,7 +37,8 @@ _DULL, _KEEN = 12.0, 4.0
 _GROW = 0.45
 # Share of a speck's height by which neighbours and surroundings may disagree, at sensitivity 0 and 1.
 _STRICT, _LENIENT = 0.25, 0.55
-# Both neighbours on one side are weaker evidence: something may just have gone away.
+# Both neighbours on one side are weaker evidence, for something may just have gone away: the core must
+# stand out more, and less may disagree.
 _ONE_SIDED = 0.6
 # How far away a moving thing that looks like a speck is sought  [share of the picture's height],
 # from which area on, and how alike it must be  [share of the speck's height].
@@ -47,6 +48,8 @@ _LARGE = 0.05
 # What stands this near in a neighbour is the same thing badly registered  [px]; a speck must stand out
 # beyond it by this share of its height.
 _NEAR_PX, _BEYOND = 3, 0.3
+# Share of a speck that may lie on the outermost pixels of the picture.
+_BORDER_PX, _ALONG_BORDER = 2, 0.2
 _flow = DisFlow("fast")
 
 
@@ -143,6 +146,8 @@ def find_specks(evidence: Evidence, *, sensitivity: float = 0.5, max_size: float
     Source: Kokaram 1998 (spike detection, SDIa); Nadenau & Mitra 1997 (rank-ordered differences).
     """
     core = max(_LEAST_SPIKE, (_DULL + (_KEEN - _DULL) * sensitivity) * evidence.noise)
+    if evidence.one_sided:
+        core /= _ONE_SIDED
     labels, height, count = _suspects(evidence, core, kind)
     if not count:
         return Specks(labels, 0, evidence)
@@ -256,10 +261,11 @@ def _suspects(evidence: Evidence, core: float, kind: str) -> tuple[Labels, Array
     labels = np.zeros(c.shape, np.int32)
     height = np.zeros(c.shape, np.float32)
     count = 0
+    shown = _shown(evidence.before.flow) & _shown(evidence.after.flow)
     for sign, word in ((1.0, "bright"), (-1.0, "dark")):
         if kind not in ("both", word):
             continue
-        plain = np.minimum(sign * (c - p), sign * (c - q))
+        plain = np.minimum(sign * (c - p), sign * (c - q)) * shown
         envelope = np.maximum(_dilated(sign * p), _dilated(sign * q))
         found, n = _grown(plain > _GROW * core, sign * c - envelope > core)
         new = found > 0
@@ -267,6 +273,14 @@ def _suspects(evidence: Evidence, core: float, kind: str) -> tuple[Labels, Array
         height[new] = plain[new]
         count += n
     return labels, height, count
+
+
+def _shown(flow: Array) -> Bool:
+    """Where a neighbour shows the place at all, to within a pixel and a half  [(H, W) bool]."""
+    h, w = flow.shape[:2]
+    x = np.arange(w, dtype=np.float32)[None, :] + flow[..., 0]
+    y = np.arange(h, dtype=np.float32)[:, None] + flow[..., 1]
+    return np.asarray((x > -1.5) & (x < w + 0.5) & (y > -1.5) & (y < h + 0.5))
 
 
 def _without_specks(luma: Array) -> Array:
@@ -312,6 +326,10 @@ def _believed(
         & (beyond >= _BEYOND * tall)
         & (outside - 1.4 * evidence.noise <= share * tall)
     )
+    # What lies along the border is the edge of the gate, seen where the film jumped.
+    edge = np.ones(c.shape, np.float32)
+    edge[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX] = 0
+    keep &= (_mean(labels, edge, count) <= _ALONG_BORDER) | (area < _SOUGHT_PX)
     keep[0] = False
     return np.asarray(keep)
 
