@@ -115,6 +115,9 @@ class Desk:
         place = Path(folder).expanduser()
         if not folder.strip() or not place.is_dir():
             raise InputError(f"{folder or 'path'}: there is no such project folder")
+        if self.is_open and Path(self.session.dir).resolve() == place.resolve():
+            self._error = ""
+            return
         self._begin(place.name, lambda: self._sessions.open(place, self.plugins))
 
     def close(self) -> None:
@@ -135,21 +138,17 @@ class Desk:
 
     def _finish(self, make: Callable[[], Any]) -> None:
         session, error = None, ""
-        before, self._session = self._session, None
         try:
-            if before is not None:
-                before.close()
             session = make()
         except PochoirError as fault:
             error = str(fault)
         except Exception:
             log.exception("opening a project failed")
             error = "opening failed for a reason nobody foresaw; the server's log has it"
-        with self._lock:
-            self._session, self._error, self._opening = session, error, None
-            self.serial += 1
         if session is not None:
-            self._remember(session)
+            self.put(session)
+        with self._lock:
+            self._error, self._opening = error, None
 
     def _report(self, progress: Progress) -> None:
         opening = self._opening

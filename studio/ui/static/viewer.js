@@ -206,7 +206,7 @@ class Viewer {
     if (shotAt(n)?.state === "new") return;
     this.exactTimer = setTimeout(async () => {
       try {
-        if (this.playing) return;
+        if (this.playing || !store.project) return;
         const response = await fetch(url(`/exact/coloured/${n}.png?v=${store.project.keys.coloured}`));
         if (!response.ok) return;
         const bitmap = await createImageBitmap(await response.blob());

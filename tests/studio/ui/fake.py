@@ -70,6 +70,8 @@ class FakeSession:
 
     @classmethod
     def create(cls, dir, source, rate=None, recipe="auto", plugins=None, report=lambda p: None):
+        if Path(dir).exists():
+            raise InputError(f"{dir}: a project already")
         Path(dir).mkdir(parents=True)
         return cls(dir, Path(dir).stem)
 

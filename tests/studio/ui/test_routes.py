@@ -189,10 +189,17 @@ class TestPicker:
         assert self.opened(client)["project"]["name"] == "film"
 
     def test_says_what_is_wrong_and_leaves_what_is_open(self, client, tmp_path):
+        (tmp_path / "film.mp4").write_bytes(b"film")
+        client.post("/v1/project/create", json={"source": str(tmp_path / "film.mp4")})
+        self.opened(client)
         answer = client.post("/v1/project/create", json={"source": str(tmp_path / "none.mp4")})
         assert (answer.status_code, "none.mp4" in answer.json()["error"]) == (400, True)
         answer = client.post("/v1/project/open", json={"path": str(tmp_path / "none.pochoir")})
         assert (answer.status_code, "none.pochoir" in answer.json()["error"]) == (400, True)
+        client.post("/v1/project/create", json={"source": str(tmp_path / "film.mp4")})
+        state = self.opened(client)
+        assert "film.pochoir" in state["error"]
+        assert state["project"]["name"] == "film"
 
     def test_without_a_project_every_picture_is_refused_in_words(self, client):
         assert client.get("/v1/pictures/source/0.jpg").json() == {"error": "no project is open"}
