@@ -35,6 +35,7 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
+            self._bar.clear()  # what is said next begins its own line
             self._bar.close()
 
     def __call__(self, progress: Progress) -> None:

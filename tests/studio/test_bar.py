@@ -17,6 +17,7 @@ def drawn(monkeypatch, steps, pace):
     with Bar() as report:
         for step in steps:
             report(step)
+    assert text.getvalue().split("\r")[-1] == "", "what is said next would stand behind the bar"
     return [line.strip() for line in text.getvalue().split("\r") if line.strip()]
 
 
