@@ -24,10 +24,10 @@ from core.film.colour import Array
 from core.flow import FlowEstimator, FlowPair
 from core.solver import smooth
 
-VERSION = 1
+VERSION = 2
 
 # Mean luma difference over a window that leaves a trust of 1/e [L*], and the window's spread [px at 640 wide].
-AGREEMENT_LUMA = 3.0
+AGREEMENT_LUMA = 6.0
 WINDOW_PX = 11
 # Motion below this is taken for none where staying put explains the luma as well [px].
 STILL_PX = 1.5
@@ -41,8 +41,9 @@ FILL_SIGMA_LUMA = 1.5
 FILL_SMOOTHNESS = 200.0
 # Filling happens at this fraction of the working size: both better and faster than at full size.
 FILL_SHRINK = 2
-# What was filled is believed no more than this.
+# What was filled is believed no more than this, and no less than the other: a guess along a surface beats none.
 FILLED_TRUST = 0.35
+LEAST_TRUST = 0.12
 
 
 class Motion(Protocol):
@@ -237,7 +238,8 @@ def _best(places: Sequence[Place], beliefs: Sequence[Array]) -> Place:
 
 def _trusted(known: Array, worn: Array, hold: Array) -> Array:
     """Trust of the result: as known from the keyframe, or carried step by step, or merely filled."""
-    trust = np.maximum(np.maximum(known, worn * np.float32(0.7)), np.float32(FILLED_TRUST) * hold)
+    filled = np.maximum(np.float32(FILLED_TRUST) * hold, np.float32(LEAST_TRUST))
+    trust = np.maximum(np.maximum(known, worn * np.float32(0.7)), filled)
     return np.asarray(trust, np.float32)
 
 

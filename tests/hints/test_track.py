@@ -21,8 +21,8 @@ MASK = Mask.of(np.ones((4, 4), bool))
 REGIONS = (Region("a", "A", "#aa0000"), Region("b", "B", "#00aa00"))
 
 
-def timeline(cuts=(), sources=tuple(range(COUNT))):
-    sources = tuple(Fraction(s) for s in sources)
+def timeline(cuts=(), sources=None):
+    sources = tuple(Fraction(s) for s in sources or range(COUNT))
     times = tuple(Fraction(n, 25) for n in range(len(sources) + 1))
     return Timeline((4, 4), shots_from_cuts(cuts, len(sources)), times, sources)
 
