@@ -185,7 +185,7 @@ def _picture_routes(router: APIRouter, desk: Desk) -> None:
     @router.get("/pictures/{kind}/{n}.jpg")
     def jpeg(kind: Literal["source", "restored", "coloured"], n: int, v: str = "", h: int = 0) -> Response:
         data = convert.jpeg(picture(kind, n), height=h or None)
-        current = v != "" and v == desk.view.key(kind)
+        current = v != "" and v == desk.view.key(kind, n)
         return Response(data, media_type="image/jpeg", headers={"Cache-Control": FOREVER if current else "no-store"})
 
     @router.get("/exact/{kind}/{n}.png")

@@ -69,9 +69,12 @@ class View:
         """Number of frames of the source."""
         return int(self.glance()["clip"]["count"])
 
-    def key(self, kind: str) -> str:
-        """The key under which pictures of a kind are asked for now."""
-        return str(self.glance()["keys"][kind])
+    def key(self, kind: str, n: int) -> str:
+        """The key under which frame ``n`` of a kind of picture is asked for now."""
+        told = self.glance()
+        if kind == "coloured":
+            return str(next(s["key"] for s in told["shots"] if s["start"] <= n < s["stop"]))
+        return str(told["keys"][kind])
 
     def is_rendered(self, n: int) -> bool:
         """Whether the shot of frame ``n`` is rendered as things stand."""
@@ -83,17 +86,19 @@ class View:
     def _describe(self, now: tuple[int, int]) -> dict[str, Any]:
         told: dict[str, Any] = plain(self.session.describe())
         told["dir"] = str(self.session.dir)
-        for shot in told["shots"]:
-            shot["due"] = shot["stale"]
-            shot["state"] = self._state(shot)
         for hint in told["hints"]:
             if "mask" in hint and "at" not in hint:
                 hint["at"] = self._place(hint["id"])
         cuts = [shot["start"] for shot in told["shots"]]
         film = _short(told["clip"])
         repaired = _short([film, told["recipe"], cuts])
-        told["keys"] = {"source": film, "restored": repaired, "coloured": f"{repaired}-{now[0]}-{now[1]}"}
+        told["keys"] = {"source": film, "restored": repaired}
         told["version"] = now[0]
+        said = self._said()
+        for shot in told["shots"]:
+            shot["due"] = shot["stale"]
+            shot["state"] = self._state(shot)
+            shot["key"] = _short([repaired, _reaching(shot, told, said), shot["due"] == 0 or now[1]])
         with self._lock:
             self._told = (now, told)
         return told
@@ -104,15 +109,29 @@ class View:
         if shot["due"] == 0:
             self._finished.add(span)
             return "rendered"
-        missing = shot.get("missing", {}).values()
-        begun = span in self._finished or any(count < shot["frames"] for count in missing)
-        return "stale" if begun or shot["state"] == "stale" else "new"
+        done = any(job["state"] == "done" and job["shot"] in (None, shot["id"]) for job in self.session.jobs())
+        return "stale" if done or span in self._finished else "new"
+
+    def _said(self) -> Mapping[str, Any]:
+        """By hint, what its row does not tell: the content of its mask and its still."""
+        project = getattr(self.session, "project", None)
+        if project is None:
+            return {}
+        return {h.id: [picture and picture.sha256 for picture in (h.mask, h.image)] for h in project.hints}
 
     def _place(self, hint_id: str) -> list[float] | None:
         """A place well inside a hint's mask, for its handle  [x, y, px]. Masks of a hint do not change."""
         if hint_id not in self._places:
             self._places[hint_id] = _deepest(self.session.hint_mask(hint_id))
         return self._places[hint_id]
+
+
+def _reaching(shot: Mapping[str, Any], told: Mapping[str, Any], said: Mapping[str, Any]) -> list[Any]:
+    """All that is said about a shot: hints on its frames, for no hint passes a cut, and their regions."""
+    hints = [hint for hint in told["hints"] if shot["start"] <= hint["frame"] < shot["stop"]]
+    named = {hint.get("region") for hint in hints}
+    regions = [region for region in told["regions"] if region["id"] in named]
+    return [shot["start"], hints, regions, [said.get(hint["id"]) for hint in hints]]
 
 
 def _deepest(mask: NDArray[np.bool_] | None) -> list[float] | None:

@@ -1,14 +1,17 @@
 // Pictures of the film as bitmaps, kept by address; addresses carry a key, so none is ever stale.
 
 import { url } from "./api.js";
-import { store } from "./store.js";
+import { on, shotAt, store } from "./store.js";
 
 const BUDGET_BYTES = 320 * 1024 * 1024;
 const bitmaps = new Map();
 let bytes = 0;
 
+// What a picture of the film hangs on: of a coloured one, all that is said in its shot.
+export const keyOf = (kind, n) => (kind === "coloured" ? shotAt(n)?.key : store.project.keys[kind]);
+
 export const address = (kind, n, height = 0) =>
-  `/pictures/${kind}/${n}.jpg?v=${store.project.keys[kind]}${height ? `&h=${height}` : ""}`;
+  `/pictures/${kind}/${n}.jpg?v=${keyOf(kind, n)}${height ? `&h=${height}` : ""}`;
 
 const size = (bitmap) => bitmap.width * bitmap.height * 4;
 
@@ -72,10 +75,17 @@ export function load(kind, n) {
 
 let wanted = 0;
 
-// Fetch neighbours one after another, nearest first, ahead more than behind; a newer wish ends an older.
+// An edit comes first: what is fetched in advance would be made by the same hands.
+on("saving", () => {
+  if (store.saving) wanted++;
+});
+
+// Fetch neighbours one after another, nearest first, ahead more than behind; a newer wish ends an older. Frames
+// that are not rendered cost the server as much as an edit does, so fewer of them are asked for.
 export async function prefetch(kinds, n, direction, count) {
   const mine = ++wanted;
-  for (let step = 1; step <= 6; step++) {
+  const reach = shotAt(n)?.state === "rendered" ? 6 : 2;
+  for (let step = 1; step <= reach; step++) {
     for (const m of step <= 3 ? [n + step * direction, n - step * direction] : [n + step * direction]) {
       if (mine !== wanted) return;
       if (m < 0 || m >= count) continue;

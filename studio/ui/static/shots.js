@@ -115,8 +115,6 @@ function drawStrip(strip) {
   const known = new Map([...strip.children].map((card) => [card.dataset.key, card]));
   const cards = shots.map((shot) => {
     const middle = Math.floor((shot.start + shot.stop) / 2);
-    const kind = shot.state === "new" ? "source" : "coloured";
-    const source = url(address(kind, middle, 96));
     const key = `${shot.id} ${shot.start} ${shot.stop}`;
     const card = known.get(key) ?? document.createElement("button");
     const name = shot.state;
@@ -134,8 +132,12 @@ function drawStrip(strip) {
         card.blur();
       };
     }
+    // A shot's picture is taken anew once it is rendered, not after every edit.
     const image = card.querySelector("img");
-    if (image.getAttribute("src") !== source) image.src = source;
+    if (!image.src || (name === "rendered" && image.dataset.key !== shot.key)) {
+      image.src = url(address(name === "rendered" ? "coloured" : "source", middle, 96));
+      image.dataset.key = shot.key;
+    }
     card.querySelector("b").textContent = shot.id + 1;
     card.querySelector("i").textContent = words;
     return card;

@@ -2,7 +2,7 @@
 
 import { url } from "./api.js";
 import { Camera } from "./camera.js";
-import { keep, load, prefetch, ready } from "./frames.js";
+import { keep, keyOf, load, prefetch, ready } from "./frames.js";
 import { icon } from "./icons.js";
 import { drawMarks } from "./marks.js";
 import { edge, tinted } from "./masks.js";
@@ -91,7 +91,7 @@ class Viewer {
     const words = {
       preview: `preview${this.lastMs ? ` · ${Math.round(this.lastMs)} ms` : ""}`,
       proxy: shotAt(this.shownFrame)?.state === "rendered" ? "" : "preview",
-      exact: `exact${this.lastMs ? ` · ${Math.round(this.lastMs)} ms` : ""}`,
+      exact: "exact",
       uncoloured: "not coloured yet",
     };
     place.textContent = words[this.quality] ?? "";
@@ -113,7 +113,7 @@ class Viewer {
 
   onProject() {
     if (!store.project) return;
-    const key = `${store.frame} ${store.project.keys.coloured}`;
+    const key = `${store.frame} ${keyOf("coloured", store.frame)}`;
     if (key !== this.wanted && !store.saving) this.onFrame({ quiet: this.shownFrame === store.frame });
     else this.draw();
   }
@@ -123,7 +123,7 @@ class Viewer {
     const n = store.frame;
     const direction = n < this.last ? -1 : 1;
     this.last = n;
-    this.wanted = `${n} ${store.project.keys.coloured}`;
+    this.wanted = `${n} ${keyOf("coloured", n)}`;
     const mine = this.wanted;
     clearTimeout(this.exactTimer);
     if (!quiet) {
@@ -195,7 +195,7 @@ class Viewer {
   onSettled(frame, bitmap) {
     keep("coloured", frame, bitmap);
     if (frame !== store.frame) return;
-    this.wanted = `${frame} ${store.project.keys.coloured}`;
+    this.wanted = `${frame} ${keyOf("coloured", frame)}`;
     this.exactSoon(frame, this.wanted);
   }
 
@@ -207,7 +207,7 @@ class Viewer {
     this.exactTimer = setTimeout(async () => {
       try {
         if (this.playing || !store.project) return;
-        const response = await fetch(url(`/exact/coloured/${n}.png?v=${store.project.keys.coloured}`));
+        const response = await fetch(url(`/exact/coloured/${n}.png`));
         if (!response.ok) return;
         const bitmap = await createImageBitmap(await response.blob());
         if (mine === this.wanted && this.shownFrame === n) {
