@@ -91,7 +91,8 @@ def test_a_film_is_restored_coloured_corrected_and_delivered(reel: Reel, run: Ru
     source = open_source(out["output"])
     clip = source.clip
     source.close()
-    assert (clip.count, clip.rate) == (reel.count, reel.rate)
+    assert clip.count == reel.count
+    assert abs(clip.seconds - reel.count / reel.rate) < 1 / reel.rate
     assert len(clip.audio) == 1
     assert abs(clip.audio[0].seconds - reel.count / reel.rate) < 1 / reel.rate
 
