@@ -26,10 +26,13 @@ class HintField:
     Attributes:
         ab: chroma asked for  [(h, w, 2) float32 Lab a* b*], 0 where nothing is said
         weight: trust in it   [(h, w) float32 [0, 1]], 0 where nothing is said
+        spreads: the part of the weight that speaks for more than its own pixels (points, scribbles, references); a
+            mask says itself where its object ends  [(h, w) float32 [0, 1]]
     """
 
     ab: Array
     weight: Array
+    spreads: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +44,14 @@ class Layer:
         ab: chroma                           [(bh, bw, 2) float32 Lab a* b*]
         cover: share of each pixel that is meant  [(bh, bw) float32 [0, 1]]
         trust: how far that is known              [(bh, bw) float32 [0, 1]]
+        spreads: whether it speaks for more than its own pixels
     """
 
     box: Box
     ab: Array
     cover: Array
     trust: Array
+    spreads: bool = False
 
 
 def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
@@ -68,7 +73,7 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
         ab = ab + share[..., None] * (layer.ab - ab)
         trust = np.where(layer.cover >= cover, layer.trust, trust)
         cover = np.maximum(cover, layer.cover)
-    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust)
+    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, below.spreads)
 
 
 def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
@@ -95,7 +100,7 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
         weight += share * layer.cover
         ab += (share * layer.cover)[..., None] * layer.ab
     ab /= np.maximum(weight, np.float32(1e-9))[..., None]
-    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust)
+    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, sides[0][0].spreads)
 
 
 def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[int, int]) -> HintField | None:
@@ -129,7 +134,16 @@ def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[in
         return None
     ab = amount / np.maximum(weight, np.float32(1e-9))[..., None]
     ab[weight == 0] = 0
-    return HintField(np.asarray(ab, np.float32), np.minimum(weight, 1))
+    weight = np.minimum(weight, 1)
+    return HintField(np.asarray(ab, np.float32), weight, weight * _open(background, layers, covered))
+
+
+def _open(background: Sequence[Layer], layers: Sequence[Layer], covered: Array) -> Array:
+    """Share of each pixel's say that spreads beyond it  [(h, w) float32 [0, 1]]."""
+    share = np.ones_like(covered) - covered if background else np.zeros_like(covered)
+    for layer in layers:
+        share[layer.box] += layer.cover * (np.float32(layer.spreads) - share[layer.box])
+    return share
 
 
 def _lay(amount: Array, weight: Array, layer: Layer) -> None:
@@ -150,4 +164,4 @@ def _whole(layer: Layer, size: tuple[int, int]) -> Layer:
     ab, cover = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
     trust = np.full(size, float(layer.trust.mean()) if layer.trust.size else 0.0, np.float32)
     ab[layer.box], cover[layer.box], trust[layer.box] = layer.ab, layer.cover, layer.trust
-    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust)
+    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, layer.spreads)

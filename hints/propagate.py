@@ -24,11 +24,13 @@ from core.film.colour import Array
 from core.flow import FlowEstimator, FlowPair
 from core.solver import smooth
 
-VERSION = 2
+VERSION = 3
 
 # Mean luma difference over a window that leaves a trust of 1/e [L*], and the window's spread [px at 640 wide].
 AGREEMENT_LUMA = 6.0
 WINDOW_PX = 11
+# Where luma varies less than this over the window, a vector that fails its checks lands on the same surface [L*].
+FLAT_LUMA = 2.5
 # Motion below this is taken for none where staying put explains the luma as well [px].
 STILL_PX = 1.5
 # A step that passes its checks this well is a good step: grain alone must not wear trust down over a shot.
@@ -128,12 +130,13 @@ def walk(
     previous = keyframe
     for n in frames:
         luma = motion.luma(n)
-        before = _place_before(motion, n, previous, home)
+        flat = _flatness(luma)
+        before = _excused(_place_before(motion, n, previous, home), flat)
         worn = before.of(trust) * np.minimum(before.trust / np.float32(GOOD_STEP), 1)
         here = Place(before.of(chain.x), before.of(chain.y), worn)
         places = [here]
         if estimator is not None:
-            places.append(_direct(estimator, luma_key, luma, home))
+            places.append(_excused(_direct(estimator, luma_key, luma, home), flat))
         places.append(_still(places, home))
         beliefs = [p.trust * _agreement(luma, p.of(luma_key)) for p in places]
         chosen = _shares(places, beliefs)
@@ -214,9 +217,30 @@ def _agreement(luma: Array, seen: Array) -> Array:
     eighth = (w // 8 * 2 + 1, h // 8 * 2 + 1)
     difference -= cv2.boxFilter(difference, -1, eighth, borderType=cv2.BORDER_REFLECT_101)
     error = np.minimum(np.abs(difference), np.float32(20))
-    window = max(3, round(WINDOW_PX * max(h, w) / 640) // 2 * 2 + 1)
+    window = _window(luma)
     error = np.asarray(cv2.GaussianBlur(error, (window, window), 0), np.float32)
     return np.asarray(np.exp(-((error / np.float32(AGREEMENT_LUMA)) ** 2)), np.float32)
+
+
+def _flatness(luma: Array) -> Array:
+    """Where a frame shows one even surface, so that a vector need not be right to be harmless  [(h, w) [0, 1]]."""
+    window = _window(luma)
+    soft = np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32)  # grain is no border
+    mean = np.asarray(cv2.blur(soft, (window, window)), np.float32)
+    variance = np.maximum(np.asarray(cv2.blur(soft * soft, (window, window)), np.float32) - mean * mean, 0)
+    return np.asarray(np.exp(-variance / np.float32(FLAT_LUMA**2)), np.float32)
+
+
+def _excused(place: Place, flat: Array) -> Place:
+    """A failed check counts less on an even surface; what leaves the picture has no excuse."""
+    h, w = flat.shape
+    inside = (place.x >= 0) & (place.x <= w - 1) & (place.y >= 0) & (place.y <= h - 1)
+    trust = np.maximum(place.trust, np.float32(0.9) * flat * inside)
+    return Place(place.x, place.y, np.asarray(trust, np.float32))
+
+
+def _window(luma: Array) -> int:
+    return int(max(3, round(WINDOW_PX * max(luma.shape) / 640) // 2 * 2 + 1))
 
 
 def _shares(places: Sequence[Place], beliefs: Sequence[Array]) -> tuple[Place, ...]:

@@ -26,7 +26,7 @@ from hints.layers import Kept
 from hints.propagate import Motion
 from hints.track import Track, group_of, tracks_of
 
-VERSION = 1
+VERSION = 2
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 _FIELDS_HELD = 4
@@ -184,7 +184,8 @@ class Carried:
         ab = kept.ab
         if ab is None:
             ab = asked(hint, self.hints, luma[kept.box], self._anchor(track)).ab
-        return Layer(kept.box, ab, kept.cover, kept.trust * np.float32(hint.strength))
+        spreads = hint.mask is None
+        return Layer(kept.box, ab, kept.cover, kept.trust * np.float32(hint.strength), spreads)
 
     def _anchor(self, track: Track) -> float | None:
         hint = track.hint
@@ -214,7 +215,7 @@ class Carried:
             held = self._store.get(inputs)
             if held is None:
                 field = self.field(n)
-                key = "" if field is None else fingerprint("field", VERSION, field.ab, field.weight)
+                key = "" if field is None else fingerprint("field", VERSION, field.ab, field.weight, field.spreads)
                 held = {"key": np.frombuffer(key.encode().ljust(40), np.uint8)}
                 self._store.put(inputs, held)
             self._content[inputs] = held["key"].tobytes().decode().strip() or None
