@@ -27,10 +27,11 @@ demo: $(VENV)/.stamp-run ## make a damaged reel, restore and colour it, correct 
 test: $(VENV)/.stamp-dev ## all tests, Chromium's among them; TESTS=path for some
 	$(PY) -m pytest -q -n $(JOBS) --dist loadfile $(TESTS)
 
-check: $(VENV)/.stamp-dev ## form, lint and types; changes nothing
+check: $(VENV)/.stamp-dev ## form, lint, types and the rules of the house; changes nothing
 	$(PY) -m ruff format --check $(SRC)
 	$(PY) -m ruff check $(SRC)
 	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_architecture.py
 
 fmt: $(VENV)/.stamp-dev ## bring the code into form
 	$(PY) -m ruff format $(SRC)

@@ -8,7 +8,7 @@ Source: Zhang et al. 2017, section 4 and its published evaluation (the protocol)
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from bench.baselines import bilateral_solver, geodesic_blend
 from bench.metrics import mean_delta_e, psnr, to_8bit
 from bench.train.data import read_still, zhang_points
+from core.colourise import colourise_frame
 from core.errors import InputError
 from core.film.colour import join, srgb_to_lab
 from core.models.colouriser import Colouriser, load_colouriser
-from core.solver import close_hints
 
 Plane = NDArray[np.float32]
 
@@ -29,6 +29,13 @@ GEODESIC_UP_TO = 50  # its cost grows with the number of hints, and it loses to 
 SIZE = 256
 STILLS = ("bsds500", "imagenet")
 DEFAULT_LIMIT = 100
+
+
+class _Said(NamedTuple):
+    """Hints as the colouring is given them: chroma and weight."""
+
+    ab: Plane
+    weight: Plane
 
 
 def _pictures(data: Path, stills: str, limit: int | None) -> list[Path]:
@@ -82,7 +89,7 @@ def run(
         grey = score(np.zeros_like(ab))
         for count in counts:
             hint, weight = zhang_points(ab, count, np.random.default_rng((seed, number, count)))
-            coloured = close_hints(luma, ours.predict(luma, hint, weight), hint, weight)
+            coloured = colourise_frame(luma, ours, field=_Said(hint, weight) if count else None)
             shown = srgb_to_lab(join(luma, coloured))
             case: dict[str, Any] = {
                 "image": path.name,

@@ -3,8 +3,8 @@
 A frame's chroma is built in four steps, each at the smallest size that serves it:
 
 1. the automatic chroma, steadied along motion (`core.render.automatic`);
-2. where hints speak, the network runs again with them as its conditioning, and *the difference they make*
-   is added to the automatic chroma, so that what no hint touches stays as steady as it was;
+2. where hints speak, the network runs again with them as its conditioning; its answer stands where they have
+   changed its mind, so that what no hint touches stays as steady as it was;
 3. what the network leaves off at the hints is closed by an edge-aware solver, and where a hint is certain
    it is what it asks for, exactly;
 4. chroma comes up to the frame's size guided by its luma, and is fitted to what sRGB shows at that luma.
@@ -35,6 +35,9 @@ from core.solver import close_hints
 
 Array = NDArray[np.float32]
 
+# Chroma by which hints must move the network's answer for it to be half believed against the automatic chroma.
+CHANGE_OF_MIND = 3.0
+
 
 class Field(Protocol):
     """What all hints together say about one frame, at working size.
@@ -44,8 +47,15 @@ class Field(Protocol):
         weight: trust in it   [(h, w) float32 [0, 1]]; 0 where no hint speaks
     """
 
-    ab: Array
-    weight: Array
+    @property
+    def ab(self) -> Array:
+        """Chroma asked for."""
+        ...
+
+    @property
+    def weight(self) -> Array:
+        """Trust in it."""
+        ...
 
 
 class HintSource(Protocol):
@@ -178,9 +188,15 @@ def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
     size = (luma.shape[0], luma.shape[1])
     small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, network_size(size, colouriser))
     raw = colouriser.predict(small, None, None)
+    ab = raw * automatic_gain(colouriser)
     if small.shape == guide.shape:
-        return Automatic(guide, raw, lambda: raw)
-    return Automatic(guide, upsample_chroma(small, raw, guide), lambda: colouriser.predict(guide, None, None))
+        return Automatic(guide, ab, lambda: raw)
+    return Automatic(guide, upsample_chroma(small, ab, guide), lambda: colouriser.predict(guide, None, None))
+
+
+def automatic_gain(colouriser: Colouriser) -> np.float32:
+    """What a colouriser's chroma is multiplied by where nobody has spoken: a measured property of its weights."""
+    return np.float32(getattr(colouriser, "automatic_gain", 1.0))
 
 
 def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
@@ -220,7 +236,11 @@ def hinted(luma: Array, automatic: Automatic, field: Field, colouriser: Colouris
     size = (automatic.luma.shape[0], automatic.luma.shape[1])
     asked, trust = conditioning(field, size)
     answer = colouriser.predict(automatic.luma, asked, trust)
-    ab = automatic.ab + (answer - automatic.blank())
+    # Where hints change the network's mind its answer stands; where they do not, the steady automatic chroma.
+    change = answer - automatic.blank()
+    size_of_change = np.sqrt(np.square(change).sum(axis=2))
+    share = size_of_change / (size_of_change + np.float32(CHANGE_OF_MIND))
+    ab = automatic.ab + share[..., None] * (answer - automatic.ab)
     ab = close_hints(automatic.luma, ab, asked, trust)
     ab = upsample_chroma(automatic.luma, ab, luma)
     ab += field.weight[..., None] * (field.ab - ab)

@@ -28,6 +28,7 @@ Plane = NDArray[np.float32]
 WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
 CODE_VERSION = 1  # raise it whenever the same weights would give other colours: cache keys hold it
 WORKING_LONG_SIDE = 256
+AUTOMATIC_GAIN = 1.0
 AUTOMATIC_LONG_SIDE = 128  # without hints it sees the scene, and was taught it on small pictures
 
 
@@ -104,6 +105,7 @@ class EmbeddedColouriser:
     name = "embedded"
     working_long_side = WORKING_LONG_SIDE
     automatic_long_side = AUTOMATIC_LONG_SIDE
+    automatic_gain = AUTOMATIC_GAIN
 
     def __init__(self, device: str | None = None, weights: Path = WEIGHTS) -> None:
         self.device = pick_device(device)
