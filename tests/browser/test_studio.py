@@ -384,3 +384,15 @@ def test_another_project_is_made_and_the_first_opened_again(page, tmp_path):
     page.tab.click("#recents button:has-text('film.pochoir')")
     page.until("pochoir.store.project?.name === 'film'")
     page.painted()
+
+
+def test_a_step_is_switched_on_where_it_belongs_and_set(page):
+    page.tab.click('[data-tab="recipe"]')
+    page.tab.click('.stage-card[data-stage="dedust"] .switch')
+    page.until("pochoir.store.project.recipe.steps.some((s) => s.stage === 'dedust' && s.on)")
+    steps = [step["stage"] for step in page.server.session.describe()["recipe"]["steps"]]
+    assert steps == ["dedust", "colourise", "slow"]
+    page.tab.click('.stage-card[data-stage="colourise"] .name')
+    page.tab.fill('.stage-card[data-stage="colourise"] .control:has-text("saturation") input[type=text]', "0.5")
+    page.press("Enter")
+    page.until("pochoir.store.project.recipe.steps[1].params.saturation === 0.5")

@@ -78,9 +78,9 @@ function draw(at) {
     ...store.recent.map((project) => {
       const row = document.createElement("button");
       row.dataset.path = project.path;
-      row.innerHTML = `<b></b><i></i>`;
+      row.innerHTML = `<b></b><i><bdi></bdi></i>`;
       row.querySelector("b").textContent = project.name;
-      row.querySelector("i").textContent = project.path;
+      row.querySelector("bdi").textContent = project.path;
       row.title = project.path;
       return row;
     }),

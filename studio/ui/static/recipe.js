@@ -37,6 +37,15 @@ function send(changed) {
   return alter("PUT", "/recipe", { recipe: { name: "custom", steps: changed } });
 }
 
+// The steps with one more where it usually stands: in front of the first that is registered after it.
+function withStage(stage, params) {
+  const rank = (name) => cards.findIndex((c) => c.name === name);
+  const at = steps().findIndex((s) => rank(s.stage) > rank(stage));
+  const added = [...steps()];
+  added.splice(at < 0 ? added.length : at, 0, { stage, on: true, params });
+  return added;
+}
+
 function draw(stages, name) {
   const recipe = store.project.recipe;
   const options = recipes.includes(recipe.name) ? recipes : [...recipes, recipe.name];
@@ -63,7 +72,7 @@ function card(step, i, told) {
   on.checked = step.on;
   on.onchange = () => {
     const changed = steps().map((s) => (s.stage === step.stage ? { ...s, on: on.checked } : s));
-    send(i < 0 ? [...steps(), { stage: step.stage, on: true, params: {} }] : changed);
+    send(i < 0 ? withStage(step.stage, {}) : changed);
   };
   const title = head.querySelector(".name");
   title.textContent = step.stage;
@@ -100,7 +109,7 @@ function control(declared, step, i) {
   const value = step.params[declared.name] ?? declared.default;
   const write = (next) => {
     const params = { ...step.params, [declared.name]: next };
-    if (i < 0) send([...steps(), { stage: step.stage, on: true, params }]);
+    if (i < 0) send(withStage(step.stage, params));
     else send(steps().map((s) => (s.stage === step.stage ? { ...s, params } : s)));
   };
   const row = document.createElement("label");
@@ -108,6 +117,7 @@ function control(declared, step, i) {
   row.title = declared.help;
   const name = document.createElement("span");
   name.textContent = declared.label;
+  if (declared.unit) name.append(Object.assign(document.createElement("i"), { textContent: declared.unit }));
   row.append(name, input(declared, value, write));
   return row;
 }
@@ -146,6 +156,5 @@ function input(declared, value, write) {
     if (fits) write(typed);
   };
   group.append(range, field);
-  if (declared.unit) group.append(Object.assign(document.createElement("i"), { textContent: declared.unit }));
   return group;
 }
