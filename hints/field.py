@@ -118,10 +118,11 @@ def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[in
     Returns:
         The field, or None where nothing is said anywhere.
     """
-    amount, weight = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
+    # Three planes, each times the weight: a*, b*, and what of the weight speaks beyond its own pixels.
+    amount, weight = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
     for layer in background:
         _lay(amount, weight, layer)
-    explicit, said = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
+    explicit, said = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
     covered = np.zeros(size, np.float32)
     for layer in layers:
         _lay(explicit, said, layer)
@@ -129,31 +130,23 @@ def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[in
         covered[layer.box] = np.maximum(covered[layer.box], shown)
     amount = explicit + (1 - covered)[..., None] * amount
     weight = said + (1 - covered) * weight
-    weight[weight < SILENCE] = 0
-    if not weight.any():
+    quiet = weight < SILENCE
+    if quiet.all():
         return None
-    ab = amount / np.maximum(weight, np.float32(1e-9))[..., None]
-    ab[weight == 0] = 0
-    weight = np.minimum(weight, 1)
-    return HintField(np.asarray(ab, np.float32), weight, weight * _open(background, layers, covered))
-
-
-def _open(background: Sequence[Layer], layers: Sequence[Layer], covered: Array) -> Array:
-    """Share of each pixel's say that spreads beyond it  [(h, w) float32 [0, 1]]."""
-    share = np.ones_like(covered) - covered if background else np.zeros_like(covered)
-    for layer in layers:
-        share[layer.box] += layer.cover * (np.float32(layer.spreads) - share[layer.box])
-    return share
+    amount[quiet], weight[quiet] = 0, 0
+    ab = np.asarray(amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None], np.float32)
+    return HintField(ab, np.minimum(weight, 1), np.ascontiguousarray(np.clip(amount[..., 2], 0, 1)))
 
 
 def _lay(amount: Array, weight: Array, layer: Layer) -> None:
-    """Lay one layer over premultiplied chroma and its weight, in place."""
+    """Lay one layer over what is said so far (times its weight) and its weight, in place."""
     box = layer.box
     below = weight[box]
     share = np.clip((layer.trust - below) / np.float32(YIELDS_AT) + 1, 0, 1)
     part = layer.cover * share
     mine = part * layer.trust
-    amount[box] += part[..., None] * (layer.trust[..., None] * layer.ab - amount[box])
+    told = np.dstack([layer.ab, np.full(layer.cover.shape, layer.spreads, np.float32)])
+    amount[box] += part[..., None] * (layer.trust[..., None] * told - amount[box])
     weight[box] = below - part * below + mine
 
 

@@ -26,7 +26,7 @@ from hints.layers import Kept
 from hints.propagate import Motion
 from hints.track import Track, group_of, tracks_of
 
-VERSION = 2
+VERSION = 3
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 _FIELDS_HELD = 4

@@ -237,6 +237,17 @@ def test_two_masks_of_one_region_on_one_frame_are_one(film):
     assert iou(cover(carried(film, parts), 3), film.mask(3)) == 1.0
 
 
+def test_a_mask_says_where_its_object_ends_and_a_point_does_not(film):
+    field = carried(film, said(region(film, 3), point(3))).field(3)
+    assert field.spreads[film.mask(3)].max() == 0
+    dot = field.spreads > 0
+    assert dot[20, 110]
+    assert field.spreads[dot] == pytest.approx(field.weight[dot], abs=1e-6)
+    ground = carried(film, said(still(film, 3, np.float32([8, 20])), region(film, 3))).field(3)
+    assert ground.spreads[film.mask(3)].max() == 0
+    assert ground.spreads[~film.mask(3)].min() > 0.99
+
+
 def test_neutral_asks_for_grey(film):
     hints = said(region(film, 3), Hint("n", 3, "neutral", mask=Mask.of(film.mask(3))))
     field = carried(film, hints).field(3)
