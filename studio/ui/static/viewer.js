@@ -11,6 +11,8 @@ import { toast } from "./toast.js";
 import { Tools } from "./tools.js";
 
 const EXACT_AFTER_MS = 300;
+// After an edit the exact picture means carrying the hint along its shot: not while the next one is being placed.
+const EXACT_AFTER_EDIT_MS = 1500;
 // How long a step may leave the picture before on screen until the right frame is shown uncoloured.
 const PATIENCE_MS = 220;
 
@@ -203,7 +205,9 @@ class Viewer {
   // never rendered is left alone: there it would mean carrying every hint while the next one is being placed.
   exactSoon(n, mine) {
     clearTimeout(this.exactTimer);
-    if (shotAt(n)?.state === "new") return;
+    const state = shotAt(n)?.state;
+    if (state === "new") return;
+    const pause = state === "rendered" ? EXACT_AFTER_MS : EXACT_AFTER_EDIT_MS;
     this.exactTimer = setTimeout(async () => {
       try {
         if (this.playing || !store.project) return;
@@ -220,7 +224,7 @@ class Viewer {
       } catch {
         // The preview stays; the next step asks again.
       }
-    }, EXACT_AFTER_MS);
+    }, pause);
   }
 
   // The border of the chosen hint's mask.
