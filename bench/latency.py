@@ -40,7 +40,7 @@ KINDS = ("point", "scribble", "region")
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 # What is timed by itself: label, module or class, name in it.
 STEPS = (
-    ("which hints speak", "studio.preview:Preview", "_at_once"),
+    ("which hints speak", "hints.source:Carried", "at_once"),
     ("field", "hints.source:Carried", "field"),
     ("spread", "core.models.colouriser", "input_planes"),
     ("network", "core.models.colouriser:EmbeddedColouriser", "predict"),

@@ -36,6 +36,7 @@ class _Said(NamedTuple):
 
     ab: Plane
     weight: Plane
+    spreads: Plane
 
 
 def _pictures(data: Path, stills: str, limit: int | None) -> list[Path]:
@@ -89,7 +90,7 @@ def run(
         grey = score(np.zeros_like(ab))
         for count in counts:
             hint, weight = zhang_points(ab, count, np.random.default_rng((seed, number, count)))
-            coloured = colourise_frame(luma, ours, field=_Said(hint, weight) if count else None)
+            coloured = colourise_frame(luma, ours, field=_Said(hint, weight, weight) if count else None)
             shown = srgb_to_lab(join(luma, coloured))
             case: dict[str, Any] = {
                 "image": path.name,

@@ -57,6 +57,11 @@ class Field(Protocol):
         """Trust in it."""
         ...
 
+    @property
+    def spreads(self) -> Array:
+        """What of the weight may speak beyond its own pixels: points and strokes do, a mask's border is its border."""
+        ...
+
 
 class HintSource(Protocol):
     """The restorer's hints as the colouring sees them; `hints` fulfils it, `core` only asks.
@@ -208,7 +213,7 @@ def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
     Returns:
         Chroma  [(h, w, 2) float32 Lab a* b*]  and trust  [(h, w) float32 [0, 1]]
     """
-    weight = field.weight
+    weight = field.spreads
     if weight.shape == size:
         return field.ab, weight
     mean = resized(weight, size)
@@ -290,7 +295,7 @@ class Colourise(StageBase):
     """Colour a film under the restorer's hints."""
 
     name: ClassVar[str] = "colourise"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 

@@ -128,6 +128,10 @@ class Said:
     ab: np.ndarray
     weight: np.ndarray
 
+    @property
+    def spreads(self):
+        return self.weight
+
 
 class Hints:
     """One red hint on some frames; carried on demand."""
