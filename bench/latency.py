@@ -40,8 +40,8 @@ KINDS = ("point", "scribble", "region")
 JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
 # What is timed by itself: label, module or class, name in it.
 STEPS = (
-    ("which hints speak", "hints.source:Carried", "at_once"),
-    ("field", "hints.source:Carried", "field"),
+    ("which hints speak", "hints.source:Carried", "known"),
+    ("field", "hints.source:Carried", "at_once"),
     ("spread", "core.models.colouriser", "input_planes"),
     ("network", "core.models.colouriser:EmbeddedColouriser", "predict"),
     ("solver", "core.colourise", "close_hints"),
