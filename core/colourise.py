@@ -30,7 +30,7 @@ from core.film.shot import Shot
 from core.film.timebase import FrameRange
 from core.flow import FlowPair
 from core.guided import upsample_chroma
-from core.models.colouriser import WORKING_LONG_SIDE, Colouriser, load_colouriser
+from core.models.colouriser import WORKING_LONG_SIDE, Colouriser, load_colouriser, working_size
 from core.solver import close_hints
 
 Array = NDArray[np.float32]
@@ -160,18 +160,13 @@ class Automatic:
 
 def network_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, int]:
     """(h, w) at which a colouriser is best conditioned on hints for frames of ``size``."""
-    return _fitted(size, int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE)))
+    return working_size(*size, int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE)))
 
 
 def automatic_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, int]:
     """(h, w) at which a colouriser is best asked for colour without hints: often smaller, for it sees scenes."""
     longest = int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE))
-    return _fitted(size, int(getattr(colouriser, "automatic_long_side", longest)))
-
-
-def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    scale = min(1.0, longest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    return working_size(*size, int(getattr(colouriser, "automatic_long_side", longest)))
 
 
 def resized(plane: Array, size: tuple[int, int]) -> Array:
@@ -193,15 +188,9 @@ def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
     size = (luma.shape[0], luma.shape[1])
     small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, network_size(size, colouriser))
     raw = colouriser.predict(small, None, None)
-    ab = raw * automatic_gain(colouriser)
     if small.shape == guide.shape:
-        return Automatic(guide, ab, lambda: raw)
-    return Automatic(guide, upsample_chroma(small, ab, guide), lambda: colouriser.predict(guide, None, None))
-
-
-def automatic_gain(colouriser: Colouriser) -> np.float32:
-    """What a colouriser's chroma is multiplied by where nobody has spoken: a measured property of its weights."""
-    return np.float32(getattr(colouriser, "automatic_gain", 1.0))
+        return Automatic(guide, raw, lambda: raw)
+    return Automatic(guide, upsample_chroma(small, raw, guide), lambda: colouriser.predict(guide, None, None))
 
 
 def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:

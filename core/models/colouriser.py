@@ -28,7 +28,6 @@ Plane = NDArray[np.float32]
 WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
 CODE_VERSION = 1  # raise it whenever the same weights would give other colours: cache keys hold it
 WORKING_LONG_SIDE = 256
-AUTOMATIC_GAIN = 1.0
 AUTOMATIC_LONG_SIDE = 128  # without hints it sees the scene, and was taught it on small pictures
 
 
@@ -52,9 +51,9 @@ class Colouriser(Protocol):
         ...
 
 
-def working_size(h: int, w: int) -> tuple[int, int]:
-    """Give the size at which a frame of (h, w) is best coloured: its shape, long side at most WORKING_LONG_SIDE."""
-    scale = min(1.0, WORKING_LONG_SIDE / max(h, w))
+def working_size(h: int, w: int, longest: int = WORKING_LONG_SIDE) -> tuple[int, int]:
+    """Give the size at which a frame of (h, w) is best coloured: its shape, long side at most ``longest``."""
+    scale = min(1.0, longest / max(h, w))
     return max(1, round(h * scale)), max(1, round(w * scale))
 
 
@@ -105,7 +104,6 @@ class EmbeddedColouriser:
     name = "embedded"
     working_long_side = WORKING_LONG_SIDE
     automatic_long_side = AUTOMATIC_LONG_SIDE
-    automatic_gain = AUTOMATIC_GAIN
 
     def __init__(self, device: str | None = None, weights: Path = WEIGHTS) -> None:
         self.device = pick_device(device)

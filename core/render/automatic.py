@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from core.colourise import Automatic, automatic_gain, automatic_size, network_size, resized
+from core.colourise import Automatic, automatic_size, network_size, resized
 from core.contract.fingerprint import fingerprint
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
@@ -73,7 +73,6 @@ class AutomaticPass:
         stands in until somebody has rendered them.
         """
         ab = self._steady(n, shot.around(n, radius), at_once) if radius else self.raw(n)
-        ab = ab * automatic_gain(self._colouriser)
         guide = self._luma(n, network_size)
         if ab.shape[:2] != guide.shape:
             ab = upsample_chroma(self._luma(n, automatic_size), ab, guide)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 from core.contract.fingerprint import fingerprint
 from core.contract.params import build
@@ -35,6 +36,16 @@ class Node:
     gives: Timeline
     parts: tuple[Any, ...] = ()
 
+    @cached_property
+    def retimes(self) -> bool:
+        """Whether it gives other frames than it takes. Kept: asking a protocol is slow, and planning asks per frame."""
+        return isinstance(self.stage, RetimeStage)
+
+    @cached_property
+    def sees_shot(self) -> bool:
+        """Whether it looks at whole shots; kept for the same reason."""
+        return isinstance(self.stage, ShotStage)
+
     @property
     def name(self) -> str:
         """The stage's name, or ``decode`` for the film itself."""
@@ -46,14 +57,13 @@ class Node:
 
     def needs(self, n: int) -> FrameRange:
         """Frames of the step before that frame ``n`` is made from."""
-        if isinstance(self.stage, RetimeStage):
+        if self.retimes:
             first, t = self.between(n)
             return FrameRange(first, first + (2 if t else 1))
         shot = self.shot(n)
-        if isinstance(self.stage, ShotStage):
+        if self.sees_shot:
             return shot.range
-        assert isinstance(self.stage, FrameStage)
-        return shot.range.around(n, self.stage.radius(self.params))
+        return shot.range.around(n, cast(FrameStage, self.stage).radius(self.params))
 
     def between(self, n: int) -> tuple[int, Fraction]:
         """Of a retimed frame: the frame before it, and the fraction of the way to the next."""
@@ -108,14 +118,14 @@ class Line:
         node = self.nodes[i]
         if node.stage is None:
             return fingerprint("decode", DECODE_VERSION, self.clip.sha256, str(self.clip.rate), n)
-        if isinstance(node.stage, RetimeStage):
+        if node.retimes:
             first, t = node.between(n)
             if not t:
                 return self.key(i - 1, first)  # the very frame: nothing is made, nothing is kept twice
             return fingerprint(node.name, *node.parts, self.key(i - 1, first), self.key(i - 1, first + 1), t)
         said = self.sides[node.name].key(n) if node.name in self.sides else None
         shot = node.shot(n)
-        if isinstance(node.stage, ShotStage):
+        if node.sees_shot:
             return fingerprint(node.name, *node.parts, self.shot_key(i, shot), n - shot.range.start, said)
         window = node.needs(n)
         keys = [self.key(i - 1, m) for m in window]
@@ -141,7 +151,7 @@ def lay_out(clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registr
         stage = stages.get(spec.name)
         params: Any = build(stage.Params, spec.params, where=f"stage {spec.name}")
         if isinstance(stage, RetimeStage):
-            if any(isinstance(node.stage, RetimeStage) for node in nodes):
+            if any(node.retimes for node in nodes):
                 raise RecipeError(f"recipe: '{spec.name}' retimes a film that is retimed already; keep one of them")
             gives = stage.retime(timeline, params)
         else:

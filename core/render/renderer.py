@@ -440,7 +440,7 @@ class _LazyFrames(Sequence[Frame]):
 
 def _passes_through(node: Node, n: int) -> bool:
     """Whether a retimed frame is a frame of the film itself, so that nothing is made."""
-    return isinstance(node.stage, RetimeStage) and node.between(n)[1] == Fraction(0)
+    return node.retimes and node.between(n)[1] == Fraction(0)
 
 
 def _inputs(node: Node, made: set[int], passed: set[int]) -> set[int]:
