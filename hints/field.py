@@ -118,24 +118,30 @@ def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[in
     Returns:
         The field, or None where nothing is said anywhere.
     """
-    # Three planes, each times the weight: a*, b*, and what of the weight speaks beyond its own pixels.
-    amount, weight = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-    for layer in background:
-        _lay(amount, weight, layer)
-    explicit, said = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-    covered = np.zeros(size, np.float32)
-    for layer in layers:
-        _lay(explicit, said, layer)
-        shown = layer.cover * np.minimum(layer.trust / np.float32(SHOWS_THROUGH), 1)
-        covered[layer.box] = np.maximum(covered[layer.box], shown)
-    amount = explicit + (1 - covered)[..., None] * amount
-    weight = said + (1 - covered) * weight
-    quiet = weight < SILENCE
-    if quiet.all():
+    amount, weight = _stacked(layers, size)
+    if background:
+        covered = np.zeros(size, np.float32)
+        for layer in layers:
+            shown = layer.cover * np.minimum(layer.trust / np.float32(SHOWS_THROUGH), 1)
+            np.maximum(covered[layer.box], shown, out=covered[layer.box])
+        beneath, held = _stacked(background, size)
+        amount += (1 - covered)[..., None] * beneath
+        weight += (1 - covered) * held
+    weight[weight < SILENCE] = 0
+    if not weight.any():
         return None
-    amount[quiet], weight[quiet] = 0, 0
-    ab = np.asarray(amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None], np.float32)
-    return HintField(ab, np.minimum(weight, 1), np.ascontiguousarray(np.clip(amount[..., 2], 0, 1)))
+    inverse = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
+    ab = amount[..., :2] * inverse[..., None]
+    spreads = np.where(weight > 0, np.clip(amount[..., 2], 0, 1), np.float32(0))
+    return HintField(ab, np.minimum(weight, 1, out=weight), spreads)
+
+
+def _stacked(layers: Sequence[Layer], size: tuple[int, int]) -> tuple[Array, Array]:
+    """Layers over each other: a*, b* and what speaks beyond its own pixels, each times the weight; and the weight."""
+    amount, weight = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+    for layer in layers:
+        _lay(amount, weight, layer)
+    return amount, weight
 
 
 def _lay(amount: Array, weight: Array, layer: Layer) -> None:

@@ -22,7 +22,7 @@ from hints.colour_rule import anchor_of, asked
 from hints.field import HintField, Layer, blend, compose, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
-from hints.layers import Kept
+from hints.layers import NOTHING, Kept
 from hints.propagate import Motion
 from hints.track import Track, group_of, tracks_of
 
@@ -30,6 +30,7 @@ VERSION = 3
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 _FIELDS_HELD = 4
+_LAYERS_HELD = 96  # layers that are at hand for the next question; each at most a frame of working size
 
 Inside = NDArray[np.bool_]
 
@@ -69,6 +70,14 @@ class Carried:
         self._anchors: dict[str, float] = {}
         self._content: dict[str, str | None] = {}
         self._held: dict[int, HintField | None] = {}
+        self._made: dict[str, Layer] = {}
+
+    def saying(self, hints: HintSet) -> Carried:
+        """The same film under other hints. What both say alike is worked out once."""
+        other = Carried(hints, self.timeline, self._ways.source_size, self._motion, self._store, self._estimator)
+        # Keys of tracks and layers hold geometry, film and colour, not the set they are in.
+        other._tracks, other._made, other._anchors = self._tracks, self._made, self._anchors
+        return other
 
     # -- reach and carrying -------------------------------------------------------------------------
 
@@ -135,7 +144,7 @@ class Carried:
 
     def known(self, track: Track, n: int) -> bool:
         """Whether what a track says of frame ``n`` can be told without carrying anything."""
-        return self._tracks.held(track, n) is not None
+        return n == track.keyframe or self._tracks.held(track, n) is not None
 
     def at_once(self, n: int) -> HintField | None:
         """What is known about frame ``n`` now, nothing carried for it: for a preview while tracks are made."""
@@ -162,14 +171,14 @@ class Carried:
         luma: Array | None = None
         groups: dict[tuple[str, ...], dict[tuple[int, float], list[Layer]]] = {}
         for track in speaking:
-            kept = self._tracks.at(track, n)
-            if kept is None:
-                continue
             luma = self._motion.luma(n) if luma is None else luma
+            layer = self._layer(track, n, luma)
+            if layer.cover.size == 0:
+                continue
             group = group_of(track.hint) or (track.hint.kind, "", str(track.place))
             sides = groups.setdefault(group, {})
             keyframe = (track.keyframe, track.nearness(n))
-            sides.setdefault(keyframe, []).append(self._layer(track, kept, luma))
+            sides.setdefault(keyframe, []).append(layer)
         layers: dict[tuple[str, ...], Layer] = {}
         for group, sides in groups.items():
             united = [(unite(some, self.size), nearness) for (_, nearness), some in sides.items()]
@@ -179,13 +188,21 @@ class Carried:
     def _speaking(self, n: int) -> list[Track]:
         return [t for t in self.tracks if n in t.reach and t.hint.kind != "lock" and t.hint.strength > 0]
 
-    def _layer(self, track: Track, kept: Kept, luma: Array) -> Layer:
+    def _layer(self, track: Track, n: int, luma: Array) -> Layer:
+        """What one track says of frame ``n``; kept at hand, for most of it is the same after the next click."""
+        key = fingerprint(self._tracks.key(track, n), self._colour(track), track.hint.strength)
+        layer = self._made.pop(key, None) or self._make_layer(track, self._tracks.at(track, n) or NOTHING, luma)
+        self._made[key] = layer
+        if len(self._made) > _LAYERS_HELD:
+            self._made.pop(next(iter(self._made)), None)
+        return layer
+
+    def _make_layer(self, track: Track, kept: Kept, luma: Array) -> Layer:
         hint = track.hint
         ab = kept.ab
         if ab is None:
             ab = asked(hint, self.hints, luma[kept.box], self._anchor(track)).ab
-        spreads = hint.mask is None
-        return Layer(kept.box, ab, kept.cover, kept.trust * np.float32(hint.strength), spreads)
+        return Layer(kept.box, ab, kept.cover, kept.trust * np.float32(hint.strength), spreads=hint.mask is None)
 
     def _anchor(self, track: Track) -> float | None:
         hint = track.hint

@@ -18,7 +18,6 @@ from core.contract.recipe import Recipe
 from core.contract.sources import FrameSource
 from core.film.shot import Shot
 from core.render.renderer import Renderer
-from hints.carry import Tracks
 from hints.hint import Hint, HintSet
 from hints.source import Carried
 from hints.track import frame_of
@@ -41,7 +40,7 @@ class Preview:
         self._lock = threading.Lock()
         self._reading: Reading | None = None
         self._bench: tuple[Recipe, tuple[Shot, ...], Renderer] | None = None
-        self._tracks: Tracks | None = None
+        self._said: Carried | None = None
 
     def picture(self, project: Project, n: int, extra: Hint | None = None) -> NDArray[np.float32]:
         """Frame ``n`` of the source, recoloured  [(H, W, 3) float32 [0, 1] R'G'B']."""
@@ -58,7 +57,7 @@ class Preview:
         with self._lock:
             if self._reading is not None:
                 self._reading.close()
-            self._reading, self._bench, self._tracks = None, None, None
+            self._reading, self._bench, self._said = None, None, None
 
     def _renderer(self, project: Project) -> Renderer:
         """A renderer without hints: it outlives every hint, and with it what it has made of the frame."""
@@ -66,19 +65,16 @@ class Preview:
             self._reading = self._reading or Reading(self._film())
             renderer = make_renderer(self._reading, project.shots, project.recipe, HintSet(), self._machine)
             self._bench = (project.recipe, project.shots, renderer)
-            self._tracks = None
+            self._said = None
         return self._bench[2]
 
     def _carried(self, renderer: Renderer, hints: HintSet) -> Carried:
         """The hints over the film as the renderer has it."""
-        assert renderer.side is not None
-        size = renderer.source.clip.size
-        source = Carried(hints, colouring_takes(renderer), size, renderer.side.motion, self._machine.cache)
-        # Keys of tracks hold geometry and film, not the set they are in: worked out once for all sets, or else
-        # every click on a long shot would work out thousands of them again.
-        self._tracks = self._tracks or source._tracks
-        source._tracks = self._tracks
-        return source
+        if self._said is None:
+            assert renderer.side is not None
+            size = renderer.source.clip.size
+            self._said = Carried(hints, colouring_takes(renderer), size, renderer.side.motion, self._machine.cache)
+        return self._said.saying(hints)
 
 
 def _with(hints: HintSet, extra: Hint | None) -> HintSet:

