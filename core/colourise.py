@@ -284,7 +284,7 @@ class Colourise(StageBase):
     """Colour a film under the restorer's hints."""
 
     name: ClassVar[str] = "colourise"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 

@@ -9,6 +9,8 @@ Source: He & Sun 2015, "Fast guided filter"; He, Sun & Tang 2013, "Guided image 
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +57,16 @@ def upsample_chroma(luma_small: Plane, ab_small: Plane, luma_full: Plane) -> Pla
     covariance = mean(luma_small[..., None] * ab_small) - mean_l[..., None] * mean(ab_small)
     slope = covariance / (np.maximum(variance, 0.0) + np.float32(EPSILON))[..., None]
     # What the fit leaves over stays in the offset, so that the frame's luma at working size gives the chroma itself.
-    planes = np.dstack([slope, ab_small - slope * luma_small[..., None]])
-    fine = cv2.resize(planes, (w, h), interpolation=cv2.INTER_LINEAR)
-    out = fine[..., :2] * luma_full[..., None]
-    out += fine[..., 2:]
+    offset = ab_small - slope * luma_small[..., None]
     kernel = np.ones((3, 3), np.uint8)
-    low = cv2.resize(cv2.erode(ab_small, kernel), (w, h), interpolation=cv2.INTER_LINEAR)
-    high = cv2.resize(cv2.dilate(ab_small, kernel), (w, h), interpolation=cv2.INTER_LINEAR)
-    np.clip(out, low, high, out=out)
-    return np.asarray(out, np.float32)
+    low, high = cv2.erode(ab_small, kernel), cv2.dilate(ab_small, kernel)
+
+    def fine(planes: NDArray[Any], channel: int) -> Plane:
+        plane = np.ascontiguousarray(planes[..., channel])
+        return np.asarray(cv2.resize(plane, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+
+    out = []
+    for channel in (0, 1):  # plane by plane: NumPy is slow along an axis of two
+        chroma = cv2.add(cv2.multiply(fine(slope, channel), luma_full), fine(offset, channel))
+        out.append(cv2.min(cv2.max(chroma, fine(low, channel)), fine(high, channel)))
+    return np.asarray(cv2.merge(out), np.float32)

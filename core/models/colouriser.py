@@ -26,7 +26,7 @@ from core.models.weights import fill, load_weights, sha256_of
 Plane = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
-CODE_VERSION = 1  # raise it whenever the same weights would give other colours: cache keys hold it
+CODE_VERSION = 2  # raise it whenever the same weights would give other colours: cache keys hold it
 WORKING_LONG_SIDE = 256
 AUTOMATIC_LONG_SIDE = 128  # without hints it sees the scene, and was taught it on small pictures
 
