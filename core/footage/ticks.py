@@ -67,7 +67,10 @@ def _even_rate(rel: Sequence[Fraction], average: Fraction) -> Fraction | None:
     first = 1 / rel[1]
     if all(t == n / first for n, t in enumerate(rel)):
         return first
-    near = [r for r in (*RATES, snap_rate(average)) if abs(r - average) * 50 < average]
-    worst = {r: max(abs(t - n / r) for n, t in enumerate(rel)) for r in near}
-    best = min(near, key=lambda r: worst[r], default=None)
-    return best if best is not None and worst[best] <= MILLISECOND else None
+    # A standard rate that fits wins over an odd one that fits better: the end is rounded too.
+    for rates in (RATES, (snap_rate(average),)):
+        worst = {r: max(abs(t - n / r) for n, t in enumerate(rel)) for r in rates if abs(r - average) * 50 < average}
+        best = min(worst, key=lambda r: worst[r], default=None)
+        if best is not None and worst[best] <= MILLISECOND:
+            return best
+    return None

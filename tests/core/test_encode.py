@@ -185,6 +185,16 @@ def test_a_millisecond_ledger_of_an_even_film_becomes_even_again(tmp_path: Path)
     assert [clip.time(n) for n in range(49)] == [n * Fraction(1001, 24000) for n in range(49)]
 
 
+@pytest.mark.parametrize("rate", RATES)
+def test_a_matroska_film_of_even_rate_keeps_it_in_another_container(tmp_path: Path, rate: str) -> None:
+    exact = Fraction(rate)
+    source = probe(write_film(tmp_path / "s.mkv", 72, size=SMALL, rate=exact))
+    write(tmp_path / "a.mp4", frames(72, SMALL), [source.time(n) for n in range(73)])
+    clip = probe(tmp_path / "a.mp4")
+    assert (clip.count, clip.rate) == (72, exact)
+    assert [clip.time(n) for n in range(73)] == [n / exact for n in range(73)]
+
+
 @pytest.mark.parametrize(("name", "pix_fmt"), [("a.mp4", "yuv444p"), ("a.mov", "yuv444p10le")])
 @pytest.mark.parametrize("size", [(97, 131), (96, 131)])
 def test_odd_sizes_keep_their_size(tmp_path: Path, name: str, pix_fmt: str, size: tuple[int, int]) -> None:
