@@ -5,8 +5,8 @@ A frame's chroma is built in four steps, each at the smallest size that serves i
 1. the automatic chroma, steadied along motion (`core.render.automatic`);
 2. where hints speak, the network runs again with them as its conditioning; its answer stands where they have
    changed its mind, so that what no hint touches stays as steady as it was;
-3. what the network leaves off at the hints is closed by an edge-aware solver, and where a hint is certain
-   it is what it asks for, exactly;
+3. what the network leaves off at the hints is closed by an edge-aware solver, what few hints change far from
+   themselves is held back (`core.reach`), and where a hint is certain it is what it asks for, exactly;
 4. chroma comes up to the frame's size guided by its luma, and is fitted to what sRGB shows at that luma.
 """
 
@@ -30,13 +30,14 @@ from core.film.shot import Shot
 from core.film.timebase import FrameRange
 from core.flow import FlowPair
 from core.guided import upsample_chroma
-from core.models.colouriser import WORKING_LONG_SIDE, Colouriser, load_colouriser, working_size
+from core.models.colouriser import WORKING_LONG_SIDE, Colouriser, automatic_chroma, load_colouriser, working_size
+from core.reach import within_reach
 from core.solver import close_hints
 
 Array = NDArray[np.float32]
 
 # Chroma by which hints must move the network's answer for it to be half believed against the automatic chroma.
-CHANGE_OF_MIND = 3.0
+CHANGE_OF_MIND = 1.0
 
 
 class Field(Protocol):
@@ -187,10 +188,9 @@ def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
     """
     size = (luma.shape[0], luma.shape[1])
     small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, network_size(size, colouriser))
-    raw = colouriser.predict(small, None, None)
-    if small.shape == guide.shape:
-        return Automatic(guide, raw, lambda: raw)
-    return Automatic(guide, upsample_chroma(small, raw, guide), lambda: colouriser.predict(guide, None, None))
+    raw = automatic_chroma(colouriser, small)
+    ab = raw if small.shape == guide.shape else upsample_chroma(small, raw, guide)
+    return Automatic(guide, ab, lambda: colouriser.predict(guide, None, None))
 
 
 def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
@@ -236,6 +236,7 @@ def hinted(luma: Array, automatic: Automatic, field: Field, colouriser: Colouris
     share = size_of_change / (size_of_change + np.float32(CHANGE_OF_MIND))
     ab = automatic.ab + share[..., None] * (answer - automatic.ab)
     ab = close_hints(automatic.luma, ab, asked, trust)
+    ab = within_reach(automatic.luma, automatic.ab, ab, trust)
     ab = upsample_chroma(automatic.luma, ab, luma)
     ab += field.weight[..., None] * (field.ab - ab)
     return ab

@@ -52,6 +52,16 @@ class Preview:
             said: Any = self._carried(renderer, _with(project.hints, extra)).at_once(place)
             return renderer.recolour(place, said)
 
+    def suggest(self, project: Project, n: int, xy: tuple[float, float], count: int) -> NDArray[np.float32]:
+        """Likely colours of a place (shares of width and height) of frame ``n``: L*, a*, b*, share  [(m, 4) float32].
+
+        Raises:
+            RecipeError: the recipe does not colour.
+        """
+        with self._lock:
+            renderer = self._renderer(project)
+            return renderer.suggest(frame_of(n, colouring_takes(renderer)), xy, count)
+
     def close(self) -> None:
         """Let go of what is kept."""
         with self._lock:

@@ -21,6 +21,7 @@ from core.contract.progress import CancelToken, Report, silent
 from core.contract.recipe import Recipe
 from core.contract.sources import FrameSource
 from core.errors import InputError, ProjectError
+from core.film.colour import lab_to_hex
 from core.film.timebase import parse_range
 from core.render.renderer import Renderer
 from hints.delta import check
@@ -432,6 +433,28 @@ class Session:
         project = self.project
         hint = hint_from(project, {"id": "preview", **extra}) if isinstance(extra, Mapping) else extra
         return self._preview.picture(project, n, hint)
+
+    def suggest(self, n: int, x: float, y: float, count: int = 5) -> list[dict[str, Any]]:
+        """Likely colours of one place, for a person to choose from; there may be none.
+
+        Args:
+            n: source frame.
+            x: of the place  [source px]
+            y: of the place  [source px]
+            count: at most so many.
+
+        Returns:
+            ``colour`` (sRGB hex at the place's own luma) and ``share`` of likelihood, the likeliest first.
+
+        Raises:
+            InputError: the place is outside the picture, or the recipe does not colour.
+        """
+        project = self.project
+        h, w = project.clip.size
+        if not (0 <= x < w and 0 <= y < h):
+            raise InputError(f"place ({x:g}, {y:g}) is outside the picture of {w}x{h}")
+        found = self._preview.suggest(project, n, (x / w, y / h), count)
+        return [{"colour": lab_to_hex(row[:3]), "share": round(float(row[3]), 3)} for row in found]
 
     def hint_mask(self, hint_id: str) -> NDArray[np.bool_] | None:
         """A hint's mask  [(H, W) bool], or None where it has none."""

@@ -101,8 +101,14 @@ def old_luma(rgb: Plane, rng: Rng) -> Plane:
 # --- hints ------------------------------------------------------------------------------------------------------
 
 
-def segments(lab: Plane, rng: Rng, count: int) -> NDArray[np.uint8]:
+def segments(lab: Plane, rng: Rng, count: int, place: tuple[float, float] = (20, 120)) -> NDArray[np.uint8]:
     """Cut the picture into surfaces with ragged borders: the nearest of a few random pixels in place and colour.
+
+    Args:
+        lab: the picture  [(H, W, 3) float32 Lab]
+        rng: source of chance
+        count: how many pixels
+        place: between what the picture's whole width may count, in units of Lab
 
     Returns:
         Labels  [(H, W) uint8, below ``count``]
@@ -111,8 +117,8 @@ def segments(lab: Plane, rng: Rng, count: int) -> NDArray[np.uint8]:
     small = cv2.resize(cv2.GaussianBlur(lab, (0, 0), 1.5), (max(1, w // 2), max(1, h // 2)))
     sh, sw = small.shape[:2]
     y, x = np.mgrid[0:sh, 0:sw].astype(np.float32)
-    place = np.float32(rng.uniform(20, 120) / max(sh, sw))
-    feature = np.dstack([small, x * place, y * place]).reshape(-1, 5)
+    scale = np.float32(rng.uniform(*place) / max(sh, sw))
+    feature = np.dstack([small, x * scale, y * scale]).reshape(-1, 5)
     seeds = feature[rng.integers(0, len(feature), count)]
     # |f - s|^2 without the |f|^2 that is the same for all seeds.
     labels = np.argmin((seeds**2).sum(1) - 2 * feature @ seeds.T, axis=1).astype(np.uint8).reshape(sh, sw)
@@ -249,6 +255,7 @@ def _carried(ab: Plane, lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
 
 Simulated = Callable[[Plane, Plane, Rng], tuple[Plane, Plane]]
 AUTOMATIC = 0.28
+ONE_OBJECT = 0.35  # share of hinted pairs in which one surface alone is hinted at, and differs from what it was
 # Of pictures with hints: how many have which kind first. None: no hint at all, its share is a matter of the phase.
 KINDS: tuple[tuple[float, Simulated | None], ...] = (
     (0.0, None), (4 / 9, _points), (1 / 9, _strokes), (2 / 9, _regions), (2 / 9, _carried),
@@ -284,23 +291,77 @@ def simulate_hints(lab: Plane, rng: Rng, automatic: float = AUTOMATIC) -> tuple[
     return out.astype(np.float32), weight
 
 
+def _turned(lab: Plane, rng: Rng) -> Plane:
+    """Turn all hues, change their strength, and sometimes shift them  [(H, W, 3) float32 Lab]."""
+    angle, gain = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.4)
+    turn = gain * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shift = rng.normal(0, 15, 2) if rng.random() < 0.4 else np.zeros(2)
+    changed = lab.copy()
+    changed[..., 1:] = np.clip(lab[..., 1:] @ turn + shift, -100, 100)
+    return changed
+
+
+def _within(lab: Plane, changed: Plane, inside: NDArray[np.bool_]) -> Plane:
+    """Take the changed colours on one surface only  [(H, W, 3) float32 Lab]."""
+    soft = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.7)[..., None]
+    return np.asarray(lab + (changed - lab) * soft, np.float32)
+
+
 def recolour(lab: Plane, rng: Rng) -> Plane:
     """Turn hues, of everything or of one surface, so that hints are obeyed rather than guessed.
 
     Returns:
         Lab with the same luma  [(H, W, 3) float32]
     """
-    angle, gain = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 1.4)
-    turn = gain * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    shift = rng.normal(0, 15, 2) if rng.random() < 0.4 else np.zeros(2)
-    changed = lab.copy()
-    changed[..., 1:] = np.clip(lab[..., 1:] @ turn + shift, -100, 100)
+    changed = _turned(lab, rng)
     if rng.random() < 0.5:
         return changed
     labels = segments(lab, rng, int(rng.integers(3, 12)))
-    here = labels == labels[rng.integers(0, lab.shape[0]), rng.integers(0, lab.shape[1])]
-    soft = cv2.GaussianBlur(here.astype(np.float32), (0, 0), 0.7)[..., None]
-    return np.asarray(lab + (changed - lab) * soft, np.float32)
+    return _within(lab, changed, labels == labels[rng.integers(0, lab.shape[0]), rng.integers(0, lab.shape[1])])
+
+
+def one_object(lab: Plane, rng: Rng) -> tuple[Plane, Plane, Plane]:
+    """Give one connected surface another colour, and hint at nothing else: what is asked for ends at its border.
+
+    A network that only ever sees hints that are true of the whole picture learns to tint all of it by the first one.
+
+    Args:
+        lab: the photograph  [(H, W, 3) float32 Lab]
+        rng: source of chance
+
+    Returns:
+        The truth  [(H, W, 3) float32 Lab], hint chroma  [(H, W, 2) float32 a* b*] and weight  [(H, W) float32 [0, 1]]
+    """
+    h, w = lab.shape[:2]
+    # Place hardly counts: borders are to lie where the picture has some, not across a sky.
+    labels = segments(lab, rng, int(rng.integers(3, 12)), (0, 20))
+    for _ in range(8):
+        seed = int(rng.integers(0, h)), int(rng.integers(0, w))
+        parts = cv2.connectedComponents((labels == labels[seed]).astype(np.uint8), connectivity=4)[1]
+        inside = parts == parts[seed]
+        if 0.01 < inside.mean() < 0.5:
+            break
+    changed = _turned(lab, rng)
+    changed[..., 1:] = np.clip(changed[..., 1:] + rng.normal(0, 20, 2), -100, 100)
+    truth = _within(lab, changed, inside)
+    ab = truth[..., 1:]
+    out, weight = np.zeros((h, w, 2), np.float32), np.zeros((h, w), np.float32)
+    core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
+    ys, xs = np.nonzero(core if core.any() else inside)
+    marked: list[NDArray[np.bool_]] = []
+    if rng.random() < 0.15:
+        marked.append(_ragged(inside, rng))
+    else:
+        for _ in range(int(rng.integers(1, 6))):
+            mark, i = np.zeros((h, w), np.uint8), rng.integers(0, len(ys))
+            j = i if rng.random() < 0.7 else rng.integers(0, len(ys))  # a dot, or a stroke
+            ends = (int(xs[i]), int(ys[i])), (int(xs[j]), int(ys[j]))
+            cv2.line(mark, *ends, 1, int(rng.integers(1, 8)))
+            marked.append((mark > 0) & inside)
+    for asked in marked:
+        if asked.any():
+            out[asked], weight[asked] = ab[asked].mean(axis=0), 1.0
+    return truth, out, weight
 
 
 # --- samples ----------------------------------------------------------------------------------------------------
@@ -322,7 +383,7 @@ def _decoded(path: Path) -> NDArray[np.uint8]:
 def frame_still(rgb: Plane, h: int, w: int, rng: Rng) -> Plane:
     """Take nearly the whole photograph at (h, w): context is what colour is guessed from."""
     ih, iw = rgb.shape[:2]
-    cover = max(h / ih, w / iw) * rng.uniform(1.0, 1.3)
+    cover = max(h / ih, w / iw) * rng.uniform(1.0, 1.5)
     stretch = rng.uniform(0.92, 1.08)
     sh, sw = max(h, round(ih * cover)), max(w, round(iw * cover * max(stretch, 1.0)))
     y, x = int(rng.integers(0, sh - h + 1)), int(rng.integers(0, sw - w + 1))
@@ -345,8 +406,11 @@ def make_pair(rgb: Plane, rng: Rng, automatic: float = AUTOMATIC) -> tuple[Plane
     """
     lab = srgb_to_lab(rgb)
     luma = old_luma(rgb, rng) if rng.random() < 0.5 else np.ascontiguousarray(lab[..., 0])
-    truth = recolour(lab, rng) if rng.random() < 0.3 else lab
-    hint_ab, weight = simulate_hints(truth, rng, automatic)
+    if rng.random() < ONE_OBJECT * (1 - automatic):
+        truth, hint_ab, weight = one_object(lab, rng)
+    else:
+        truth = recolour(lab, rng) if rng.random() < 0.3 else lab
+        hint_ab, weight = simulate_hints(truth, rng, automatic)
     hinted = bool(weight.any())
     if not hinted:
         truth = lab  # nobody could guess a turned hue

@@ -38,7 +38,9 @@ CARD = """# Model card: embedded colouriser
 
 Simulated hints: none, points, strokes, filled regions (swatch, ramp, true chroma), chroma carried by optical flow
 (displaced, ghosted, holed, of fading trust), and points over each of them; hues are turned in some pairs so that hints
-are obeyed rather than guessed. Luma is aged in half of the pairs: orthochromatic response, fading, vignette, blur,
+are obeyed rather than guessed, and in a third of them one surface alone is given another colour and hinted at, so that
+hints end where their surface does. The distribution over bins of chroma that suggestions come from is learned beside
+it. Luma is aged in half of the pairs: orthochromatic response, fading, vignette, blur,
 grain, compression.
 
 Known weaknesses: few full figures, streets and interiors were seen; what it does not recognise it leaves brownish or

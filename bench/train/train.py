@@ -24,6 +24,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
@@ -31,7 +32,7 @@ from bench.metrics import psnr, to_8bit
 from bench.train.data import AUTOMATIC, Batches, Still, read_still, shippable_stills, zhang_points
 from core.film.colour import join, srgb_to_lab
 from core.models.device import pick_device, set_threads
-from core.models.network import AB_SCALE, ColourNet, input_planes
+from core.models.network import AB_SCALE, BIN_SIDE, BIN_STEP, ColourNet, input_planes
 
 HERE = Path(__file__).parent
 
@@ -61,6 +62,7 @@ class Config:
     huber_delta: float
     vivid_auto: float
     vivid_hinted: float
+    bins_share: float
     save_every_s: float
     validate_every: int
     validate_stills: int
@@ -112,6 +114,33 @@ def loss_of(guess: Tensor, truth: Tensor, hinted: Tensor, config: Config) -> Ten
     vivid = torch.where(hinted, config.vivid_hinted, config.vivid_auto)[:, None, None]
     chroma = truth.square().sum(1).sqrt() * (AB_SCALE / 25.0)
     return (huber * (1 + vivid * chroma.clamp(max=2.5))).mean() / delta**2
+
+
+def bins_loss(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross entropy of the distribution over bins of chroma; each true chroma is shared by the four bins about it.
+
+    Args:
+        logits: the network's                 [(N, BIN_SIDE ** 2, H / 4, W / 4) float32]
+        truth: the photograph's chroma        [(N, 2, H, W) float32, units of AB_SCALE]
+
+    Returns:
+        The mean loss in nats [() float32], and how often each bin was true [(N, BIN_SIDE ** 2) float32].
+
+    Source: Zhang, Isola & Efros 2016 (classification into a*b* bins, softly encoded).
+    """
+    place = F.avg_pool2d(truth, 4) * (AB_SCALE / BIN_STEP) + BIN_SIDE // 2
+    low = place.floor().clamp(0, BIN_SIDE - 2)
+    part = (place - low).clamp(0, 1)
+    told = F.log_softmax(logits, dim=1)
+    loss = torch.zeros_like(told[:, 0])
+    seen = torch.zeros(logits.shape[:2], device=logits.device)
+    for da in (0, 1):
+        for db in (0, 1):
+            share = (part[:, 0] if da else 1 - part[:, 0]) * (part[:, 1] if db else 1 - part[:, 1])
+            index = ((low[:, 0] + da) * BIN_SIDE + low[:, 1] + db).long()
+            loss = loss - share * told.gather(1, index[:, None])[:, 0]
+            seen.scatter_add_(1, index.flatten(1), share.flatten(1))
+    return loss.mean(), seen / loss[0].numel()
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:
@@ -223,8 +252,11 @@ class Trainer:
         self.net.train()
         # bf16 pays on a GPU; on CPUs without its units it is three times slower than float32.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            guess = self.net(inputs)
-        loss = loss_of(guess.float(), truth, hinted, self.config)
+            guess, logits = self.net.judge(inputs)
+        doubt, seen = bins_loss(logits.float(), truth)
+        loss = loss_of(guess.float(), truth, hinted, self.config) + self.config.bins_share * doubt
+        if not bool(hinted.all()):  # hues of hinted pairs may have been turned
+            self.net.prior.lerp_(seen[~hinted].mean(0), 0.005)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._agree()

@@ -9,17 +9,19 @@ from __future__ import annotations
 import copy
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.errors import InputError, ShapeError
 from core.models.device import pick_device
+from core.models.distribution import likeliest, sharpened
 from core.models.network import AB_SCALE, MULTIPLE, ColourNet, input_planes
 from core.models.weights import fill, load_weights, sha256_of
 
@@ -28,6 +30,10 @@ Plane = NDArray[np.float32]
 WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
 CODE_VERSION = 2  # raise it whenever the same weights would give other colours: cache keys hold it
 WORKING_LONG_SIDE = 256
+# What errs least is paler than anything that is likely; this much more costs no PSNR on photographs never trained on.
+LIVELINESS = 1.3
+CELL = 4  # pixels to a side of what one distribution is of
+SAME_SURFACE = 6.0  # L* by which cells of one surface may differ
 AUTOMATIC_LONG_SIDE = 128  # without hints it sees the scene, and was taught it on small pictures
 
 
@@ -51,13 +57,44 @@ class Colouriser(Protocol):
         ...
 
 
+@runtime_checkable
+class Suggests(Protocol):
+    """A colouriser that knows of several likely colours for one place."""
+
+    def suggest(self, luma: Plane, at: tuple[int, int], count: int = 5) -> Plane:
+        """Suggest distinct colours for one place.
+
+        Args:
+            luma: the film's luma  [(h, w) float32 [0, 100] L*]
+            at: row and column
+            count: at most so many
+
+        Returns:
+            a*, b* and how likely, the likeliest first  [(n, 3) float32], 1 ≤ n ≤ count
+        """
+        ...
+
+
+def automatic_chroma(colouriser: Colouriser, luma: Plane) -> Plane:
+    """Colour a frame of which nothing was said.
+
+    Args:
+        colouriser: which network speaks
+        luma: the film's luma  [(h, w) float32 [0, 100] L*]
+
+    Returns:
+        Its chroma, made as lively as it says it may be  [(h, w, 2) float32 CIE Lab D65, a* b*]
+    """
+    return colouriser.predict(luma, None, None) * np.float32(getattr(colouriser, "liveliness", 1.0))
+
+
 def working_size(h: int, w: int, longest: int = WORKING_LONG_SIDE) -> tuple[int, int]:
     """Give the size at which a frame of (h, w) is best coloured: its shape, long side at most ``longest``."""
     scale = min(1.0, longest / max(h, w))
     return max(1, round(h * scale)), max(1, round(w * scale))
 
 
-def fold_norms(network: nn.Module) -> nn.Module:
+def fold_norms(network: ColourNet) -> ColourNet:
     """Fold each batch normalisation into the convolution before it: the same function, in fewer passes."""
     network = copy.deepcopy(network).eval()
     for part in network.modules():
@@ -104,6 +141,7 @@ class EmbeddedColouriser:
     name = "embedded"
     working_long_side = WORKING_LONG_SIDE
     automatic_long_side = AUTOMATIC_LONG_SIDE
+    liveliness = LIVELINESS
 
     def __init__(self, device: str | None = None, weights: Path = WEIGHTS) -> None:
         self.device = pick_device(device)
@@ -111,9 +149,9 @@ class EmbeddedColouriser:
         self._sha256 = sha256_of(weights)
         self.fingerprint = f"embedded-{CODE_VERSION}-{self._sha256}"
         self._lock = threading.Lock()
-        self._network: nn.Module | None = None
+        self._network: ColourNet | None = None
 
-    def _ready(self) -> nn.Module:
+    def _ready(self) -> ColourNet:
         with self._lock:
             if self._network is None:
                 network = ColourNet()
@@ -139,16 +177,46 @@ class EmbeddedColouriser:
         """
         check_hints(luma, hint_ab, hint_weight)
         h, w = luma.shape
+        planes = self._padded(luma, hint_ab, hint_weight)
+        with torch.inference_mode():
+            guess = self._ready()(planes)
+            ab = guess[0, :, :h, :w].float().permute(1, 2, 0).cpu().numpy()
+        return np.ascontiguousarray(ab * np.float32(AB_SCALE), np.float32)
+
+    def suggest(self, luma: Plane, at: tuple[int, int], count: int = 5) -> Plane:
+        """Suggest distinct colours for one place; see ``Suggests``.
+
+        Raises:
+            ShapeError: luma is no plane, or the place lies outside it.
+            WeightsError: the weights are not this network's.
+        """
+        check_hints(luma, None, None)
+        if not (0 <= at[0] < luma.shape[0] and 0 <= at[1] < luma.shape[1]):
+            raise ShapeError(f"place {at} lies outside luma of {luma.shape}")
+        told = self._distribution(self._padded(luma, None, None))
+        # The places about it that are of its own surface speak with it: one cell alone is moody.
+        y, x = at[0] // CELL, at[1] // CELL
+        about = np.s_[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+        means = cv2.resize(luma, told.shape[:0:-1], interpolation=cv2.INTER_AREA)[about]
+        alike = np.exp(-np.square((means - luma[at]) / SAME_SURFACE)) + np.float32(1e-3)
+        return likeliest(np.asarray((told[:, *about] * alike).sum(axis=(1, 2)) / alike.sum(), np.float32), count)
+
+    def _distribution(self, planes: Tensor) -> Plane:
+        """Probabilities of bins at a quarter of the size  [(K, H / 4, W / 4) float32]."""
+        network = self._ready()
+        with torch.inference_mode():
+            logits = network.judge(planes)[1][0].float().cpu().numpy()
+        return sharpened(logits, network.prior.float().cpu().numpy())
+
+    def _padded(self, luma: Plane, hint_ab: Plane | None, hint_weight: Plane | None) -> Tensor:
+        """The network's input, brought to a size it takes  [(1, 7, H, W) float32 on the device]."""
+        h, w = luma.shape
         planes = torch.from_numpy(input_planes(luma, hint_ab, hint_weight))[None]
         pad_h, pad_w = -h % MULTIPLE, -w % MULTIPLE
         if pad_h or pad_w:
             # Repeat the border: mirrored content would be taken for more of the scene, zeros for a dark one.
             planes = F.pad(planes, (0, pad_w, 0, pad_h), mode="replicate")
-        with torch.inference_mode():
-            network = self._ready()
-            guess = network(planes.to(self.device, memory_format=torch.channels_last))
-            ab = guess[0, :, :h, :w].float().permute(1, 2, 0).cpu().numpy()
-        return np.ascontiguousarray(ab * np.float32(AB_SCALE), np.float32)
+        return planes.to(self.device, memory_format=torch.channels_last)
 
 
 def load_colouriser(name: str = "embedded", device: str | None = None) -> Colouriser:

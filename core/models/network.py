@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import cast
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ MULTIPLE = 16  # four halvings: the unshuffle and three strides
 AB_SCALE = 110.0  # a*b* of sRGB lie within about this; the network works in units of it
 TRUST_KNEE = 0.05  # reach at which spread hints are half believed
 SPREAD_CELLS = 24  # a coarser grid than the closing solve's will do: the network refines it
+BIN_STEP = 16.0  # a*b* between neighbouring bins of the distribution
+BIN_SIDE = 15  # bins along a* and along b*, about 0: all of sRGB lies within
 IN_PLANES = 7  # luma, hint a, hint b, hint weight, spread a, spread b, spread trust
 
 
@@ -136,8 +139,13 @@ class _Up(nn.Module):
 class ColourNet(nn.Module):
     """U-Net at half resolution with attention at the narrowest level.
 
-    Source: as the module's.
+    It answers twice: with the one chroma that errs least, and with how likely every chroma is. The mean of a shirt that
+    may be red or blue is grey; the distribution knows better, and can be asked for several answers.
+
+    Source: as the module's; Zhang, Isola & Efros 2016 (the distribution over a*b* bins).
     """
+
+    prior: Tensor  # how often each bin is seen in photographs  [(BIN_SIDE ** 2,) float32, sums to 1]
 
     def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 128, 192)) -> None:
         super().__init__()
@@ -154,6 +162,8 @@ class ColourNet(nn.Module):
         # Early on the best answer is one sepia for all; without this the features die to give it.
         self.settle = nn.BatchNorm2d(c1)
         self.head = nn.Conv2d(c1, 8, 3, padding=1)
+        self.bins = nn.Conv2d(c2, BIN_SIDE**2, 1)
+        self.register_buffer("prior", torch.full((BIN_SIDE**2,), BIN_SIDE**-2.0))
         nn.init.normal_(self.head.weight, std=3e-3)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
@@ -168,12 +178,38 @@ class ColourNet(nn.Module):
         Returns:
             Chroma in units of AB_SCALE  [(N, 2, H, W) float32]
         """
+        return self._chroma(planes, *self._understood(planes))
+
+    def judge(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict chroma, and how likely each bin of chroma is.
+
+        Args:
+            planes: as for ``forward``
+
+        Returns:
+            Chroma as of ``forward``, and logits of the bins in ``bin_centres`` order
+            [(N, BIN_SIDE ** 2, H / 4, W / 4) float32]
+        """
+        fine, coarse, scene = self._understood(planes)
+        return self._chroma(planes, fine, coarse, scene), self.bins(coarse)
+
+    def _understood(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at half and at quarter resolution, and those of the scene."""
         s1 = self.stem(F.pixel_unshuffle(planes, 2))
         s2 = self.body2(self.down2(s1))
         s3 = self.body3(self.down3(s2))
         x = self.attention(self.body4(self.down4(s3)))
         x = self.attention2(self.body5(x))
         scene = self.scene(x.mean(dim=(2, 3)))
-        x = self.up1(self.up2(self.up3(x, s3, scene), s2, scene), s1, scene)
+        return s1, self.up2(self.up3(x, s3, scene), s2, scene), scene
+
+    def _chroma(self, planes: Tensor, fine: Tensor, coarse: Tensor, scene: Tensor) -> Tensor:
+        x = self.up1(coarse, fine, scene)
         # What is spread already is the first guess; the network says what to add to it, and where to disbelieve it.
         return planes[:, 4:6] + F.pixel_shuffle(self.head(self.settle(x)), 2)
+
+
+def bin_centres() -> Plane:
+    """Give the chroma of every bin of the distribution  [(BIN_SIDE ** 2, 2) float32 CIE Lab D65, a* b*]."""
+    axis = (np.arange(BIN_SIDE, dtype=np.float32) - BIN_SIDE // 2) * np.float32(BIN_STEP)
+    return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)

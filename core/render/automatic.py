@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from core.colourise import Automatic, automatic_size, network_size, resized
 from core.contract.fingerprint import fingerprint
+from core.film.colour import fit_gamut
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
 from core.guided import upsample_chroma
-from core.models.colouriser import Colouriser
+from core.models.colouriser import Colouriser, Suggests, automatic_chroma
 from core.render.cache import FrameCache
 from core.render.motion import ShotMotion
 
 Array = NDArray[np.float32]
-_VERSION = 2
+_VERSION = 3
 Sizing = Callable[[tuple[int, int], Colouriser], tuple[int, int]]
 # What one step along the flow leaves of a neighbour's say, besides the flow's own trust.
 _DECAY = np.float32(0.9)
@@ -49,16 +50,44 @@ class AutomaticPass:
         Returns:
             [(h, w, 2) float32 Lab a* b*]
         """
-        return self._said(n, automatic_size)
+        # Where both are the same answer they share a key: published networks are slow.
+        what = "blank" if getattr(self._colouriser, "liveliness", 1.0) == 1.0 else "automatic"
+        return self._said(n, what, automatic_size, automatic_chroma)
 
-    def _said(self, n: int, size: Sizing) -> Array:
+    def blank(self, n: int) -> Array:
+        """What the network says of frame ``n`` without hints, at the size at which it is conditioned on them.
+
+        Returns:
+            [(h, w, 2) float32 Lab a* b*]
+        """
+        return self._said(n, "blank", network_size, lambda network, luma: network.predict(luma, None, None))
+
+    def suggest(self, n: int, xy: tuple[float, float], count: int) -> Array:
+        """Likely colours of one place of frame ``n``, fitted to what sRGB shows at its luma.
+
+        Args:
+            n: frame of the colouring's input.
+            xy: the place, as shares of width and height  [0, 1)
+            count: at most so many.
+
+        Returns:
+            L*, a*, b*, share; the likeliest first  [(m, 4) float32]; none where the colouriser knows of none
+        """
+        if not isinstance(self._colouriser, Suggests):
+            return np.zeros((0, 4), np.float32)
+        luma = self._luma(n, automatic_size)
+        h, w = luma.shape
+        at = min(int(xy[1] * h), h - 1), min(int(xy[0] * w), w - 1)
+        found = self._colouriser.suggest(luma, at, count)
+        own = np.full(len(found), luma[at], np.float32)
+        return np.column_stack([own, fit_gamut(own, found[:, :2]), found[:, 2]])
+
+    def _said(self, n: int, what: str, size: Sizing, say: Callable[[Colouriser, Array], Array]) -> Array:
         luma = self._luma(n, size)
-        key = fingerprint(
-            "automatic", _VERSION, self._colouriser.fingerprint, list(luma.shape), self._motion.luma_key(n)
-        )
+        key = fingerprint(what, _VERSION, self._colouriser.fingerprint, list(luma.shape), self._motion.luma_key(n))
         held = self._cache.get(key)
         if held is None:
-            held = {"ab": self._colouriser.predict(luma, None, None).astype(np.float16)}
+            held = {"ab": say(self._colouriser, luma).astype(np.float16)}
             self._cache.put(key, held)
         return held["ab"].astype(np.float32)
 
@@ -76,7 +105,7 @@ class AutomaticPass:
         guide = self._luma(n, network_size)
         if ab.shape[:2] != guide.shape:
             ab = upsample_chroma(self._luma(n, automatic_size), ab, guide)
-        return Automatic(guide, ab, lambda: self._said(n, network_size))
+        return Automatic(guide, ab, lambda: self.blank(n))
 
     def _steady(self, n: int, window: FrameRange, at_once: bool) -> Array:
         keys = [self._motion.luma_key(m) for m in window]

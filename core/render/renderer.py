@@ -263,6 +263,16 @@ class Renderer:
         automatic = self.side.automatic(n, at_once=True)
         return node.stage.paint(self._looked_at[1], self.side.luma(n), automatic, said, node.params, colouriser)
 
+    def suggest(self, n: int, xy: tuple[float, float], count: int = 5) -> Array:
+        """Likely colours of one place of a frame; see `AutomaticPass.suggest`.
+
+        Raises:
+            RecipeError: the colouring is off.
+        """
+        if self.side is None:
+            raise RecipeError("step 'colourise' is off; switch it on to have colours suggested")
+        return self.side.suggest(n, xy, count)
+
     def matte(self, n: int, step: str) -> Array:
         """What a repair step takes for damage on frame ``n``  [(H, W) float32 [0, 1]].
 
@@ -413,6 +423,10 @@ class _ColourSide:
         """The automatic pass of frame ``n``; see `AutomaticPass.at`."""
         shot = shot_of(self._timeline.shots, n)
         return self._automatic.at(n, shot.range, self._params.steady, at_once=at_once)
+
+    def suggest(self, n: int, xy: tuple[float, float], count: int) -> Array:
+        """See `AutomaticPass.suggest`."""
+        return self._automatic.suggest(n, xy, count)
 
     def luma(self, n: int) -> Array:
         return self.motion.luma(n)

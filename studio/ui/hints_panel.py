@@ -25,6 +25,10 @@ TEMPLATE = """
         aria-label="Take a colour from the picture"></button>
       <span class="muted small" id="colour-note"></span>
     </div>
+    <div class="suggested" id="suggested" hidden>
+      <span class="muted small">likely here</span>
+      <div class="swatches" aria-label="Likely colours here"></div>
+    </div>
     <div class="swatches" id="recent" aria-label="Recent colours"></div>
   </section>
   <section class="region">

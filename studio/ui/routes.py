@@ -208,6 +208,11 @@ def _picture_routes(router: APIRouter, desk: Desk) -> None:
         data = convert.mask_png(found)
         return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
 
+    @router.get("/suggest/{n}")
+    def suggest(n: int, x: float, y: float) -> dict[str, Any]:
+        _check_frame(desk, n)
+        return {"colours": desk.session.suggest(n, x, y)}
+
     @router.post("/segment")
     def segment(body: Clicks) -> Response:
         session = desk.session

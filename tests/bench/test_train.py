@@ -9,7 +9,16 @@ import torch
 from skimage import data
 
 from bench.train import export as exporting
-from bench.train.data import Batches, frame_still, make_pair, old_luma, segments, shippable_stills, simulate_hints
+from bench.train.data import (
+    Batches,
+    frame_still,
+    make_pair,
+    old_luma,
+    one_object,
+    segments,
+    shippable_stills,
+    simulate_hints,
+)
 from bench.train.train import Config, Phase, Trainer, loss_of, rate_at, read_config
 from core.film.colour import srgb_to_lab
 from core.models.device import set_threads
@@ -17,8 +26,8 @@ from core.models.network import AB_SCALE
 
 TINY = Config(
     seed=3, steps=18, batch=1, learning_rate=4e-3, warmup_steps=2, decay_from=12, weight_decay=0.01, ema=0.8,
-    clip_norm=1.0, huber_delta=0.12, vivid_auto=1.0, vivid_hinted=0.3, save_every_s=1e9, validate_every=1000,
-    validate_stills=0, phases=[Phase(0, [(32, 32)])], widths=(8, 8, 16, 16),
+    clip_norm=1.0, huber_delta=0.12, vivid_auto=1.0, vivid_hinted=0.3, bins_share=0.1, save_every_s=1e9,
+    validate_every=1000, validate_stills=0, phases=[Phase(0, [(32, 32)])], widths=(8, 8, 16, 16),
 )  # fmt: skip
 
 
@@ -91,6 +100,19 @@ def test_hints_of_every_kind_lie_near_the_truth_where_they_are_sure():
             errors.append(float(np.linalg.norm(hint - lab[..., 1:], axis=2)[sure].mean()))
     assert 6 <= kinds <= 30
     assert np.mean(errors) < 0.8 * spread_c
+
+
+def test_what_one_object_is_given_ends_at_its_border():
+    lab = srgb_to_lab(photograph())
+    for seed in range(30):
+        truth, hint, weight = one_object(lab, np.random.default_rng(seed))
+        changed = np.linalg.norm(truth - lab, axis=2) > 1
+        assert np.array_equal(truth[..., 0], lab[..., 0])
+        assert changed.mean() < 0.7
+        if weight.any():
+            marked = weight > 0
+            off = np.linalg.norm(hint - truth[..., 1:], axis=2)[marked].mean()
+            assert off < np.linalg.norm(hint - lab[..., 1:], axis=2)[marked].mean() + 1e-3
 
 
 def test_old_luma_is_luma():

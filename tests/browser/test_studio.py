@@ -160,6 +160,21 @@ def test_a_hint_is_chosen_moved_recoloured_and_deleted(page):
     assert page.tab.locator(".hint").count() == 0
 
 
+def test_likely_colours_are_offered_where_a_hint_is_and_one_click_takes_one(page):
+    assert not page.tab.locator("#suggested").is_visible()
+    point(page)
+    page.until("document.querySelectorAll('#suggested button').length > 0")
+    offered = page.ask("[...document.querySelectorAll('#suggested button')].map(b => b.title.slice(0, 7))")
+    assert len(set(offered)) == len(offered) <= 5
+    page.tab.locator("#suggested button").first.click()
+    page.until(f"pochoir.store.project.hints[0].colour === '{offered[0]}'")
+    page.settled()
+    assert off_chroma(page.pixel(*SQUARE), offered[0]) < 3
+    page.press("v")
+    page.click(*GROUND)
+    page.until("document.querySelector('#suggested').hidden")
+
+
 def test_a_region_is_clicked_taken_from_and_accepted(page):
     page.colour(BLUE)
     page.press("r")

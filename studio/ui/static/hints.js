@@ -3,6 +3,7 @@
 import { base64 } from "./api.js";
 import { addReference, deleteHint, putRegion, updateHint } from "./edits.js";
 import { icon } from "./icons.js";
+import { anchor } from "./marks.js";
 import { Picker } from "./picker.js";
 import {
   colourOf, emit, follow, goto, hintById, keepColour, on, regionById, remember, select, set, shotAt, store,
@@ -20,6 +21,7 @@ export function mount(element) {
   drawTabs(element);
   new Picker(element, commit);
   on("picked", commit);
+  on("selection", tellPlace);
   at("pick").innerHTML = icon("pick");
   at("pick").onclick = () => viewer?.tools.choose("pick");
   at("new-region").onclick = () => openEvidence(null);
@@ -43,6 +45,13 @@ export function mount(element) {
   follow(["project", "colour", "selection"], drawRegions);
   follow(["project", "selection", "which", "frame", "checked"], drawHints);
   element.dataset.ready = "1";
+}
+
+// Where a person is at work now: there colours are suggested.
+function tellPlace() {
+  const hint = store.selected && hintById(store.selected);
+  const place = hint && colourOf(hint) ? anchor(hint) : null;
+  emit("place", place && { frame: hint.frame, ...place });
 }
 
 function drawTabs(element) {

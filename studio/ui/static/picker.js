@@ -1,5 +1,6 @@
 // The colour picker: a field of strength × lightness, a strip of hues, the hex, what was used lately.
 
+import { getJson } from "./api.js";
 import { hexToHsv, hsvToHex, isHex } from "./colour.js";
 import { emit, on, store, useColour } from "./store.js";
 
@@ -11,6 +12,7 @@ export class Picker {
     this.hex = element.querySelector("#hex");
     this.swatch = element.querySelector("#swatch");
     this.recent = element.querySelector("#recent");
+    this.suggested = element.querySelector("#suggested");
     this.commit = commit;
     this.at = hexToHsv(store.colour);
     this.drag(this.shade, (x, y) => {
@@ -28,6 +30,7 @@ export class Picker {
     };
     this.hex.onchange = () => this.typed();
     on("colour", () => this.draw());
+    on("place", (place) => this.suggest(place));
     on("recent", () => this.drawRecent());
     this.draw();
     this.drawRecent();
@@ -139,20 +142,37 @@ export class Picker {
     c.strokeRect(x - 2, 1, 4, height - 2);
   }
 
+  swatchOf(colour, title = colour) {
+    const swatch = document.createElement("button");
+    swatch.className = "swatch";
+    swatch.style.background = colour;
+    swatch.title = title;
+    swatch.setAttribute("aria-label", title);
+    swatch.onclick = () => {
+      this.choose(colour);
+      emit("recent");
+    };
+    return swatch;
+  }
+
   drawRecent() {
-    this.recent.replaceChildren(
-      ...store.recentColours.map((colour) => {
-        const swatch = document.createElement("button");
-        swatch.className = "swatch";
-        swatch.style.background = colour;
-        swatch.title = colour;
-        swatch.setAttribute("aria-label", colour);
-        swatch.onclick = () => {
-          this.choose(colour);
-          emit("recent");
-        };
-        return swatch;
-      }),
+    this.recent.replaceChildren(...store.recentColours.map((colour) => this.swatchOf(colour)));
+  }
+
+  // What the network holds for likely where a person is at work: asked for anew with each place.
+  async suggest(place) {
+    const wish = (this.wish = (this.wish || 0) + 1);
+    let colours = [];
+    if (place) {
+      const { frame, x, y } = place;
+      const told = await getJson(`/suggest/${frame}?x=${x}&y=${y}`).catch(() => ({ colours: [] }));
+      colours = told.colours;
+    }
+    if (wish !== this.wish) return;
+    const [box] = this.suggested.getElementsByClassName("swatches");
+    box.replaceChildren(
+      ...colours.map(({ colour, share }) => this.swatchOf(colour, `${colour}, ${Math.round(share * 100)} % likely`)),
     );
+    this.suggested.hidden = !colours.length;
   }
 }

@@ -193,6 +193,8 @@ export class Tools {
       this.showCard("click inside what you mean first");
       return;
     }
+    const first = making.points.find((p) => p[2]);
+    if (making.kind === "region" && first) emit("place", { frame: making.frame, x: first[0], y: first[1] });
     const wish = (making.wish = (making.wish || 0) + 1);
     const since = performance.now();
     const answer = await tell(() =>

@@ -255,3 +255,39 @@ def test_gpu_gives_the_cpus_colours(ours):
     weight[40:50, 40:50] = 1
     there = load_colouriser("embedded", "cuda").predict(luma, truth, weight)
     assert np.abs(there - ours.predict(luma, truth, weight)).max() < 0.5
+
+
+# --- suggestions ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(128, 96), (37, 53), (1, 1)])
+def test_suggestions_are_few_distinct_and_in_order(ours, shape):
+    luma = cv2.resize(photograph("astronaut")[0], shape[::-1], interpolation=cv2.INTER_AREA)
+    for at in ((0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)):
+        found = ours.suggest(luma, at)
+        assert 1 <= len(found) <= 5
+        assert np.isfinite(found).all()
+        assert (np.diff(found[:, 2]) <= 0).all()
+        assert 0 < found[:, 2].sum() <= 1.01
+        for i, one in enumerate(found):
+            assert all(np.hypot(*(one[:2] - other[:2])) > 15 for other in found[:i])
+    assert len(ours.suggest(luma, (0, 0), 1)) == 1
+
+
+def test_one_of_five_suggestions_is_nearer_the_truth_than_the_automatic_colour(ours):
+    """Chosen by a person who knows, that is: else five guesses would be worth no more than one."""
+    automatic, suggested = [], []
+    for name in ("astronaut", "coffee", "chelsea"):
+        luma, ab = photograph(name)
+        said = ours.predict(luma, None, None)
+        for y, x in ((30, 30), (64, 64), (90, 40), (40, 100), (100, 100)):
+            true = ab[y - 2 : y + 3, x - 2 : x + 3].mean(axis=(0, 1))
+            automatic.append(float(np.hypot(*(said[y, x] - true))))
+            suggested.append(min(float(np.hypot(*(one[:2] - true))) for one in ours.suggest(luma, (y, x))))
+    assert np.mean(suggested) < 0.75 * np.mean(automatic)
+
+
+@pytest.mark.parametrize("at", [(-1, 0), (0, 128), (128, 0)])
+def test_a_place_outside_the_picture_is_refused(ours, at):
+    with pytest.raises(ShapeError, match="outside"):
+        ours.suggest(photograph("coffee")[0], at)

@@ -247,6 +247,9 @@ class FakeSession:
     def hint_mask(self, id):
         return self._masks.get(id)
 
+    def suggest(self, n, x, y, count=5):
+        return [{"colour": "#4b5a3c", "share": 0.6}, {"colour": "#7a5a40", "share": 0.3}][:count]
+
     def segment(self, n, points, box=None):
         grey = picture(n)
         mask = np.zeros((H, W), bool)

@@ -89,6 +89,13 @@ def test_frames_outside_the_film_are_refused(client, n):
     assert f"frame {n}" in answer.json()["error"]
 
 
+def test_colours_are_suggested_for_a_place(client):
+    told = client.get("/v1/suggest/0?x=100&y=120").json()
+    assert [row["colour"] for row in told["colours"]] == ["#4b5a3c", "#7a5a40"]
+    assert client.get("/v1/suggest/99999?x=1&y=1").status_code == 400
+    assert client.get("/v1/suggest/0?x=here&y=1").status_code in (400, 422)
+
+
 def test_a_region_is_clicked_and_accepted(client):
     answer = client.post("/v1/segment", json={"frame": 0, "points": [[100, 120, 1]]})
     mask = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_GRAYSCALE)
