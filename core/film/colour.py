@@ -146,6 +146,8 @@ def fit_gamut(luma: Array, ab: Array) -> Array:
     if luma.shape != ab.shape[:-1]:
         raise ShapeError(f"luma is {luma.shape} but chroma is {ab.shape}; leading shapes must agree")
     out = ab.reshape(-1, 2).copy()
+    if not out.size:  # OpenCV has no answer for no pixels
+        return out.reshape(ab.shape)
     flat = luma.reshape(-1)
     chroma, hue = cv2.cartToPolar(out[:, 0], out[:, 1], angleInDegrees=True)
     scale = _looked_up(flat, np.asarray(hue[:, 0], np.float32)) / np.maximum(chroma[:, 0], np.float32(1e-6))

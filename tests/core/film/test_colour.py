@@ -59,6 +59,13 @@ def test_fitted_chroma_keeps_its_hue_and_reaches_the_border(luma, a, b):
         assert np.abs(back - [luma, *more]).max() > 1e-3
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 5), (1, 1), (3, 5000)])
+def test_any_number_of_pixels_is_fitted(shape):
+    got = fit_gamut(np.full(shape, 50, np.float32), np.full((*shape, 2), 200, np.float32))
+    assert got.shape == (*shape, 2)
+    assert np.abs(got - got[:1, ..., :]).max(initial=0) < 1e-3
+
+
 def test_shown_colours_are_not_touched():
     lab = srgb_to_lab(RGB)
     assert np.abs(fit_gamut(lab[..., 0], lab[..., 1:]) - lab[..., 1:]).max() < 0.3
