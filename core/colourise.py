@@ -206,7 +206,8 @@ def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
     if weight.shape == size:
         return field.ab, weight
     mean = resized(weight, size)
-    ab = resized(field.ab * weight[..., None], size) / np.maximum(mean, 1e-6)[..., None]
+    told = np.asarray(cv2.multiply(field.ab, cv2.merge([weight, weight])), np.float32)
+    ab = resized(told, size) / np.maximum(mean, 1e-6)[..., None]
     cell = max(1, round(weight.shape[0] / size[0]))
     peak = cv2.dilate(weight, np.ones((cell, cell), np.uint8))
     peak = cv2.resize(peak, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
@@ -238,8 +239,8 @@ def hinted(luma: Array, automatic: Automatic, field: Field, colouriser: Colouris
     ab = close_hints(automatic.luma, ab, asked, trust)
     ab = within_reach(automatic.luma, automatic.ab, ab, trust)
     ab = upsample_chroma(automatic.luma, ab, luma)
-    ab += field.weight[..., None] * (field.ab - ab)
-    return ab
+    weight = cv2.merge([field.weight, field.weight])  # NumPy is slow along an axis of two
+    return np.asarray(cv2.add(ab, cv2.multiply(weight, cv2.subtract(field.ab, ab))), np.float32)
 
 
 def colourise_frame(
