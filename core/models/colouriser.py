@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from core.errors import InputError, ShapeError
 from core.models.device import pick_device
 from core.models.distribution import likeliest, sharpened
-from core.models.network import AB_SCALE, MULTIPLE, ColourNet, input_planes
+from core.models.network import AB_SCALE, BIN_CELL, MULTIPLE, ColourNet, input_planes
 from core.models.weights import fill, load_weights, sha256_of
 
 Plane = NDArray[np.float32]
@@ -32,7 +31,6 @@ CODE_VERSION = 2  # raise it whenever the same weights would give other colours:
 WORKING_LONG_SIDE = 256
 # What errs least is paler than anything that is likely; this much more costs no PSNR on photographs never trained on.
 LIVELINESS = 1.3
-CELL = 4  # pixels to a side of what one distribution is of
 SAME_SURFACE = 6.0  # L* by which cells of one surface may differ
 AUTOMATIC_LONG_SIDE = 128  # without hints it sees the scene, and was taught it on small pictures
 
@@ -193,20 +191,18 @@ class EmbeddedColouriser:
         check_hints(luma, None, None)
         if not (0 <= at[0] < luma.shape[0] and 0 <= at[1] < luma.shape[1]):
             raise ShapeError(f"place {at} lies outside luma of {luma.shape}")
-        told = self._distribution(self._padded(luma, None, None))
-        # The places about it that are of its own surface speak with it: one cell alone is moody.
-        y, x = at[0] // CELL, at[1] // CELL
-        about = np.s_[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
-        means = cv2.resize(luma, told.shape[:0:-1], interpolation=cv2.INTER_AREA)[about]
-        alike = np.exp(-np.square((means - luma[at]) / SAME_SURFACE)) + np.float32(1e-3)
-        return likeliest(np.asarray((told[:, *about] * alike).sum(axis=(1, 2)) / alike.sum(), np.float32), count)
-
-    def _distribution(self, planes: Tensor) -> Plane:
-        """Probabilities of bins at a quarter of the size  [(K, H / 4, W / 4) float32]."""
+        planes = self._padded(luma, None, None)
         network = self._ready()
+        # The places about it that are of its own surface speak with it: one cell alone is moody.
+        y, x = at[0] // BIN_CELL, at[1] // BIN_CELL
+        about = np.s_[..., max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
         with torch.inference_mode():
-            logits = network.judge(planes)[1][0].float().cpu().numpy()
-        return sharpened(logits, network.prior.float().cpu().numpy())
+            logits = network.odds(planes)[0][about].float().cpu().numpy()
+            means = F.avg_pool2d(planes[0, :1], BIN_CELL)[0][about].float().cpu().numpy()
+        told = sharpened(logits, network.prior.float().cpu().numpy())
+        off = (means + 1.0) * 50.0 - luma[at]  # the first plane back to L*
+        alike = np.exp(-np.square(off / SAME_SURFACE)) + np.float32(1e-3)
+        return likeliest(np.asarray((told * alike).sum(axis=(1, 2)) / alike.sum(), np.float32), count)
 
     def _padded(self, luma: Plane, hint_ab: Plane | None, hint_weight: Plane | None) -> Tensor:
         """The network's input, brought to a size it takes  [(1, 7, H, W) float32 on the device]."""

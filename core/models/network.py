@@ -27,6 +27,7 @@ AB_SCALE = 110.0  # a*b* of sRGB lie within about this; the network works in uni
 TRUST_KNEE = 0.05  # reach at which spread hints are half believed
 SPREAD_CELLS = 24  # a coarser grid than the closing solve's will do: the network refines it
 BIN_STEP = 16.0  # a*b* between neighbouring bins of the distribution
+BIN_CELL = 4  # pixels to a side of what one distribution is of
 BIN_SIDE = 15  # bins along a* and along b*, about 0: all of sRGB lies within
 IN_PLANES = 7  # luma, hint a, hint b, hint weight, spread a, spread b, spread trust
 
@@ -192,6 +193,10 @@ class ColourNet(nn.Module):
         """
         fine, coarse, scene = self._understood(planes)
         return self._chroma(planes, fine, coarse, scene), self.bins(coarse)
+
+    def odds(self, planes: Tensor) -> Tensor:
+        """Only the logits of the bins, as of ``judge``, without the work for the chroma."""
+        return cast(Tensor, self.bins(self._understood(planes)[1]))
 
     def _understood(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features at half and at quarter resolution, and those of the scene."""

@@ -274,6 +274,13 @@ def test_suggestions_are_few_distinct_and_in_order(ours, shape):
     assert len(ours.suggest(luma, (0, 0), 1)) == 1
 
 
+def test_suggestions_at_an_odd_size_are_those_of_the_size_the_network_takes(ours):
+    luma = cv2.resize(photograph("coffee")[0], (104, 90), interpolation=cv2.INTER_AREA)
+    whole = np.pad(luma, ((0, 6), (0, 8)), mode="edge")
+    for at in ((5, 100), (88, 50), (60, 60)):
+        assert ours.suggest(luma, at) == pytest.approx(ours.suggest(whole, at), abs=1e-3)
+
+
 def test_one_of_five_suggestions_is_nearer_the_truth_than_the_automatic_colour(ours):
     """Chosen by a person who knows, that is: else five guesses would be worth no more than one."""
     automatic, suggested = [], []
