@@ -45,6 +45,8 @@ def within_reach(luma: Plane, automatic: Plane, coloured: Plane, trust: Plane) -
     near = nearness(luma, said)
     places = cv2.connectedComponents(said.astype(np.uint8))[0] - 1
     held = 1.0 - _risen(float(near.mean()), COVERED) * _risen(places, PLACES)
+    if held == 0.0:
+        return coloured
     change = coloured - automatic
     size = np.sqrt(np.square(change).sum(axis=2))
     allowed = FREE + (size - FREE) * near
