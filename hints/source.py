@@ -30,7 +30,7 @@ VERSION = 3
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 _FIELDS_HELD = 4
-_LAYERS_HELD = 96  # layers that are at hand for the next question; each at most a frame of working size
+_LAYERS_HELD = 96  # layers of one frame that are at hand for the next question about it
 
 Inside = NDArray[np.bool_]
 
@@ -70,7 +70,7 @@ class Carried:
         self._anchors: dict[str, float] = {}
         self._content: dict[str, str | None] = {}
         self._held: dict[int, HintField | None] = {}
-        self._made: dict[str, Layer] = {}
+        self._made: dict[int, dict[str, Layer]] = {}
 
     def saying(self, hints: HintSet) -> Carried:
         """The same film under other hints. What both say alike is worked out once."""
@@ -191,10 +191,14 @@ class Carried:
     def _layer(self, track: Track, n: int, luma: Array) -> Layer:
         """What one track says of frame ``n``; kept at hand, for most of it is the same after the next click."""
         key = fingerprint(self._tracks.key(track, n), self._colour(track), track.hint.strength)
-        layer = self._made.pop(key, None) or self._make_layer(track, self._tracks.at(track, n) or NOTHING, luma)
-        self._made[key] = layer
-        if len(self._made) > _LAYERS_HELD:
-            self._made.pop(next(iter(self._made)), None)
+        if n not in self._made:
+            # A render never comes back to a frame: what it held would only take memory.
+            self._made.clear()
+        made = self._made.setdefault(n, {})
+        layer = made.pop(key, None) or self._make_layer(track, self._tracks.at(track, n) or NOTHING, luma)
+        made[key] = layer
+        if len(made) > _LAYERS_HELD:
+            made.pop(next(iter(made)))
         return layer
 
     def _make_layer(self, track: Track, kept: Kept, luma: Array) -> Layer:
