@@ -8,7 +8,7 @@ Source: Zhang et al. 2017, section 4 and its published evaluation (the protocol)
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from core.colourise import colourise_frame
 from core.errors import InputError
 from core.film.colour import join, srgb_to_lab
 from core.models.colouriser import Colouriser, load_colouriser
+from hints.field import HintField
 
 Plane = NDArray[np.float32]
 
@@ -29,14 +30,6 @@ GEODESIC_UP_TO = 50  # its cost grows with the number of hints, and it loses to 
 SIZE = 256
 STILLS = ("bsds500", "imagenet")
 DEFAULT_LIMIT = 100
-
-
-class _Said(NamedTuple):
-    """Hints as the colouring is given them: chroma and weight."""
-
-    ab: Plane
-    weight: Plane
-    spreads: Plane
 
 
 def _pictures(data: Path, stills: str, limit: int | None) -> list[Path]:
@@ -90,7 +83,7 @@ def run(
         grey = score(np.zeros_like(ab))
         for count in counts:
             hint, weight = zhang_points(ab, count, np.random.default_rng((seed, number, count)))
-            coloured = colourise_frame(luma, ours, field=_Said(hint, weight, weight) if count else None)
+            coloured = colourise_frame(luma, ours, field=HintField(hint, weight, weight) if count else None)
             shown = srgb_to_lab(join(luma, coloured))
             case: dict[str, Any] = {
                 "image": path.name,

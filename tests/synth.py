@@ -28,6 +28,14 @@ Array = NDArray[np.float32]
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket", "camera", "moon", "brick", "grass", "gravel", "page")
 
 
+def patch(shape: tuple[int, int], places: Sequence[Sequence[int]], size: int = 4) -> Array:
+    """Weight of hints: squares of ones with their top left corners at places  [(h, w) float32]."""
+    weight = np.zeros(shape, np.float32)
+    for y, x in places:
+        weight[y : y + size, x : x + size] = 1
+    return weight
+
+
 @dataclass(frozen=True, eq=False)
 class Film:
     """Frames and what is true of them.

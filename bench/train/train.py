@@ -32,7 +32,7 @@ from bench.metrics import psnr, to_8bit
 from bench.train.data import AUTOMATIC, Batches, Still, read_still, shippable_stills, zhang_points
 from core.film.colour import join, srgb_to_lab
 from core.models.device import pick_device, set_threads
-from core.models.network import AB_SCALE, BIN_SIDE, BIN_STEP, ColourNet, input_planes
+from core.models.network import AB_SCALE, BIN_CELL, BIN_SIDE, BIN_STEP, ColourNet, input_planes
 
 HERE = Path(__file__).parent
 
@@ -128,7 +128,7 @@ def bins_loss(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
     Source: Zhang, Isola & Efros 2016 (classification into a*b* bins, softly encoded).
     """
-    place = F.avg_pool2d(truth, 4) * (AB_SCALE / BIN_STEP) + BIN_SIDE // 2
+    place = F.avg_pool2d(truth, BIN_CELL) * (AB_SCALE / BIN_STEP) + BIN_SIDE // 2
     low = place.floor().clamp(0, BIN_SIDE - 2)
     part = (place - low).clamp(0, 1)
     told = F.log_softmax(logits, dim=1)
@@ -221,16 +221,6 @@ class Trainer:
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
         return True
-
-    def begin_from(self, checkpoint: Path) -> int:
-        """Begin with another run's averaged weights wherever names and shapes agree; gives how many were taken."""
-        there = torch.load(checkpoint, map_location=self.device, weights_only=True)["average"]
-        here = self.net.state_dict()
-        # What an attention adds is worth nothing under another normalisation: that part begins anew.
-        same = {k: v for k, v in there.items() if k in here and here[k].shape == v.shape and "attention" not in k}
-        self.net.load_state_dict(same, strict=False)
-        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        return len(same)
 
     def report(self, **facts: Any) -> None:
         """Append one line to the log and show it."""
@@ -356,7 +346,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv and stills/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and log; resumed when it exists")
     parser.add_argument("--config", type=Path, default=HERE / "embedded.toml")
-    parser.add_argument("--begin-from", type=Path, help="another run's checkpoint whose weights a new run begins with")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="threads of each replica")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for each replica")
@@ -391,8 +380,6 @@ def _replica(number: int, args: argparse.Namespace, config: Config) -> None:
     stills = shippable_stills(args.data, config.source_weights)
     trainer = Trainer(config, stills, args.run, pick_device(args.device), (number, args.replicas))
     resumed = trainer.resume()
-    if args.begin_from is not None and not resumed:
-        trainer.report(begun_from=str(args.begin_from), tensors=trainer.begin_from(args.begin_from))
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: setattr(trainer, "asked_to_stop", True))
     # ship=no photographs: never trained on, and not those of bench points either.

@@ -7,6 +7,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from core.reach import COVERED, FREE, GRAIN, PER_LUMA, PER_PIXEL, geodesic, nearness, within_reach
+from tests.synth import patch
 
 SIZE = (96, 128)
 
@@ -20,11 +21,8 @@ def scene():
     return luma, np.zeros((*SIZE, 2), np.float32), coloured
 
 
-def said(*places, side=3):
-    trust = np.zeros(SIZE, np.float32)
-    for y, x in places:
-        trust[y : y + side, x : x + side] = 1
-    return trust
+def said(*places):
+    return patch(SIZE, places, size=3)
 
 
 def test_one_point_on_a_coat_colours_the_coat_and_not_the_street():

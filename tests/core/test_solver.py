@@ -8,6 +8,7 @@ from skimage import data
 from core.errors import ShapeError
 from core.film.colour import delta_e, srgb_to_lab
 from core.solver import close_hints, smooth, spread
+from tests.synth import patch
 
 RED, BLUE = (50.0, 30.0), (-10.0, -45.0)
 
@@ -19,13 +20,6 @@ def two_surfaces(h=96, w=128, border=(0.3, 0.7)):
     luma = np.where(right, 65.0, 40.0) + np.random.default_rng(0).normal(0, 0.7, (h, w))
     ab = np.where(right[..., None], BLUE, RED)
     return luma.astype(np.float32), ab.astype(np.float32), right
-
-
-def patch(shape, places, size=4):
-    weight = np.zeros(shape, np.float32)
-    for y, x in places:
-        weight[y : y + size, x : x + size] = 1
-    return weight
 
 
 def test_two_points_fill_two_surfaces_without_bleeding():
