@@ -10,13 +10,15 @@ PROJECT  ?=
 NAME     ?= latency
 DATA     ?=
 TESTS    ?=
+RUN      ?=
+TRAIN_ARGS ?= --replicas 2 --threads 1
 
 PY  := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet $(PIP_ARGS)
 SRC := app.py core hints studio bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check studio bench fmt clean setup
+.PHONY: help demo test check studio bench fmt clean setup weights
 
 help: ## what there is to type
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## / — /' | sort
@@ -42,6 +44,14 @@ studio: $(VENV)/.stamp-run ## open the studio in the browser; PROJECT=folder
 
 bench: $(VENV)/.stamp-dev ## one measurement; NAME=points|exemplar|regions|flow|interpolate|repair|speed|latency DATA=folder
 	$(PY) app.py bench $(NAME) $(if $(DATA),--data "$(DATA)")
+
+weights: $(VENV)/.stamp-run ## train the embedded colouriser anew, hours on a CPU; DATA=folder RUN=folder, goes on where it was
+	@[ -n "$(DATA)" ] && [ -n "$(RUN)" ] || { echo "make weights: say DATA=folder with SOURCES.csv and stills/, and RUN=folder for the run" >&2; exit 2; }
+	$(PY) -m bench.train.train --data "$(DATA)" --run "$(RUN)/first" --config bench/train/embedded_first.toml $(TRAIN_ARGS)
+	$(PY) -m bench.train.train --data "$(DATA)" --run "$(RUN)" --begin "$(RUN)/first/checkpoint.pt" $(TRAIN_ARGS)
+	$(PY) -m bench.train.export --data "$(DATA)" --run "$(RUN)"
+	$(PY) app.py bench points --data "$(DATA)" --json > "$(RUN)/points.json"
+	$(PY) -m bench.train.export --data "$(DATA)" --run "$(RUN)" --points "$(RUN)/points.json"
 
 setup: $(VENV)/.stamp-dev ## only install what tests and checks need
 

@@ -12,6 +12,8 @@ from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import cg
 
+from core.solver import spread
+
 Plane = NDArray[np.float32]
 
 
@@ -137,3 +139,14 @@ def geodesic_blend(
     given = weight > 0
     out[given] = ab[given]
     return out
+
+
+class SolverAlone:
+    """Fulfils `core.models.colouriser.Carries` by our own solver alone: what it is worth without a network."""
+
+    fingerprint = "solver alone"
+
+    def carry(self, luma: Plane, ab: Plane, hint_ab: Plane, hint_weight: Plane) -> Plane:
+        """Spread what hints ask beyond the chroma along luma's surfaces."""
+        change, _ = spread(luma, hint_ab - ab, hint_weight)
+        return ab + change

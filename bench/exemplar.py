@@ -2,8 +2,9 @@
 
 Colour clips are made grey (L* kept), their true first frame is a ``reference`` hint, and what is rendered is compared
 with the truth on frames 1 and on. Beside it, in the same call: grey, the first frame's chroma copied in place, and the
-same chroma warped from frame to frame by DIS flow. ``field`` is what the hints alone carry, ``line`` what the colouring
-makes of it with its network; the summary speaks of the line where there is one.
+same chroma warped from frame to frame by DIS flow. Then ours, part by part: ``field`` is what the hints alone carry,
+``solver`` what the edge-aware solver makes of it over grey, ``automatic`` the colour without any hint, ``line``
+the whole colouring with its network; the summary speaks of the line where there is one.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.baselines import SolverAlone
 from bench.clips import TrueClip, clip_names, read_clip
 from bench.metrics import cdc, colourfulness, mean_delta_e, psnr, to_8bit
-from core.colourise import automatic_of, colourise_frame
+from core.colourise import Automatic, ColouriseParams, colourise_frame, resized
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken, silent
 from core.contract.stage import Timeline
@@ -29,12 +31,14 @@ from core.errors import InputError
 from core.film.colour import Array, join, srgb_to_lab
 from core.film.shot import shots_from_cuts
 from core.flow import DisFlow, FlowPair, to_working, warp
-from core.models.colouriser import Colouriser, load_colouriser
+from core.models.colouriser import EmbeddedColouriser, working_size
+from core.render.automatic import AutomaticPass
+from core.render.motion import CoarseMotion
 from hints.hint import Hint, HintSet
 from hints.picture import Picture
 from hints.source import Carried
 
-METHODS = ("grey", "copy", "chain", "field", "line")
+METHODS = ("grey", "copy", "chain", "field", "solver", "automatic", "line")
 # Which method the summary's plain keys speak of: the best there is.
 _SPOKEN = ("line", "field")
 Chroma = Callable[[int], Array]
@@ -136,7 +140,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
 
 
 def measure(
-    clip: TrueClip, colouriser: Colouriser | None, keyframes: Sequence[int] = (0,), every: int = 1
+    clip: TrueClip, colouriser: EmbeddedColouriser | None, keyframes: Sequence[int] = (0,), every: int = 1
 ) -> dict[str, Any]:
     """One clip by all methods.
 
@@ -199,7 +203,9 @@ def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _methods(clip: TrueClip, motion: ClipMotion, source: Carried, colouriser: Colouriser | None) -> dict[str, Chroma]:
+def _methods(
+    clip: TrueClip, motion: ClipMotion, source: Carried, colouriser: EmbeddedColouriser | None
+) -> dict[str, Chroma]:
     first = np.ascontiguousarray(clip.lab(0)[..., 1:])
     chained = _chained(first, motion)
 
@@ -207,20 +213,31 @@ def _methods(clip: TrueClip, motion: ClipMotion, source: Carried, colouriser: Co
         said = source.field(n)
         return said.ab if said is not None else np.zeros_like(first)
 
-    def line(n: int) -> Array:
-        assert colouriser is not None
-        full = motion.full(n)
-        return colourise_frame(
-            full, colouriser, automatic=automatic_of(full, colouriser), field=source.field(n), luma=motion.luma(n)
-        )
+    def solver(n: int) -> Array:
+        guide = resized(motion.full(n), working_size(*motion.full(n).shape))
+        nothing = Automatic(guide, np.zeros((*guide.shape, 2), np.float32))
+        return colourise_frame(motion.full(n), nothing, SolverAlone(), field=source.field(n), luma=motion.luma(n))
 
     methods: dict[str, Chroma] = {
         "grey": lambda n: np.zeros_like(first),
         "copy": lambda n: first,
         "chain": lambda n: next(chained),
         "field": field,
+        "solver": solver,
     }
-    return methods if colouriser is None else {**methods, "line": line}
+    if colouriser is None:
+        return methods
+    steadied = AutomaticPass(motion, CoarseMotion(motion, motion.estimator, Memory()), colouriser, Memory())
+    shot, radius = timeline_of(clip).shots[0].range, ColouriseParams().steady
+
+    def line(n: int) -> Array:
+        auto = steadied.at(n, shot, radius)
+        return colourise_frame(motion.full(n), auto, colouriser, field=source.field(n), luma=motion.luma(n))
+
+    def automatic(n: int) -> Array:
+        return colourise_frame(motion.full(n), steadied.at(n, shot, radius), colouriser)
+
+    return {**methods, "automatic": automatic, "line": line}
 
 
 def _chained(ab: Array, motion: ClipMotion) -> Iterator[Array]:
@@ -229,10 +246,10 @@ def _chained(ab: Array, motion: ClipMotion) -> Iterator[Array]:
         yield ab
 
 
-def _colouriser() -> Colouriser | None:
+def _colouriser() -> EmbeddedColouriser | None:
     """The embedded network, where its weights are there."""
     try:
-        return load_colouriser("embedded")
+        return EmbeddedColouriser()
     except InputError:
         return None
 

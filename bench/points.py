@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.baselines import bilateral_solver, geodesic_blend
-from bench.metrics import mean_delta_e, psnr, to_8bit
+from bench.baselines import SolverAlone, bilateral_solver, geodesic_blend
+from bench.metrics import colourfulness, mean_delta_e, psnr, to_8bit
 from bench.train.data import read_still, zhang_points
-from core.colourise import colourise_frame
+from core.colourise import Automatic, automatic_of, colourise_frame
 from core.errors import InputError
 from core.film.colour import join, srgb_to_lab
-from core.models.colouriser import Colouriser, load_colouriser
+from core.models.colouriser import EmbeddedColouriser
 from hints.field import HintField
 
 Plane = NDArray[np.float32]
@@ -32,7 +32,7 @@ STILLS = ("bsds500", "imagenet")
 DEFAULT_LIMIT = 100
 
 
-def _pictures(data: Path, stills: str, limit: int | None) -> list[Path]:
+def pictures(data: Path, stills: str, limit: int | None) -> list[Path]:
     """List photographs evenly spread over the folder, the same ones every time."""
     if stills not in STILLS:
         raise InputError(f"stills {stills!r}: expected one of {', '.join(STILLS)}, which no weights were trained on")
@@ -50,7 +50,7 @@ def run(
     seed: int = 0,
     stills: str = "bsds500",
     counts: tuple[int, ...] = COUNTS,
-    colouriser: Colouriser | None = None,
+    colouriser: EmbeddedColouriser | None = None,
 ) -> dict[str, Any]:
     """Measure PSNR against the number of hint points.
 
@@ -64,15 +64,16 @@ def run(
 
     Returns:
         ``name``; ``cases``: one per photograph and number of points, with PSNR in dB of ours and the peers;
-        ``summary``: ``psnr_db`` and ``delta_e`` by number of points for ours, ``peers_psnr_db`` likewise for grey, the
-        bilateral solver and geodesic blending (None where not run).
+        ``summary``: ``psnr_db``, ``delta_e`` and ``colourfulness`` by number of points for ours, ``peers_psnr_db``
+        likewise for grey, our own solver without the network, the bilateral solver and geodesic blending (None where
+        not run); ``colourfulness_truth``.
 
     Raises:
         InputError: the photographs are missing.
     """
-    ours = colouriser or load_colouriser("embedded")
+    ours = colouriser or EmbeddedColouriser()
     cases: list[dict[str, Any]] = []
-    for number, path in enumerate(_pictures(data, stills, limit)):
+    for number, path in enumerate(pictures(data, stills, limit)):
         rgb = np.asarray(cv2.resize(read_still(path), (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.float32)
         truth, lab = to_8bit(rgb), srgb_to_lab(rgb)
         luma, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(lab[..., 1:])
@@ -80,18 +81,23 @@ def run(
         def score(guess: Plane, luma: Plane = luma, truth: NDArray[np.uint8] = truth) -> float:
             return psnr(to_8bit(join(luma, guess)), truth)
 
-        grey = score(np.zeros_like(ab))
+        grey, automatic = score(np.zeros_like(ab)), automatic_of(luma, ours)
+        nothing = Automatic(automatic.luma, np.zeros_like(automatic.ab))
         for count in counts:
             hint, weight = zhang_points(ab, count, np.random.default_rng((seed, number, count)))
-            coloured = colourise_frame(luma, ours, field=HintField(hint, weight, weight) if count else None)
+            field = HintField(hint, weight, weight) if count else None
+            coloured = colourise_frame(luma, automatic, ours, field=field)
             shown = srgb_to_lab(join(luma, coloured))
             case: dict[str, Any] = {
                 "image": path.name,
                 "points": count,
                 "ours": score(coloured),
                 # Every second pixel each way: a mean over 16,384 is a mean.
+                "colourfulness": colourfulness(to_8bit(join(luma, coloured))),
+                "colourfulness_truth": colourfulness(truth),
                 "delta_e": mean_delta_e(shown[::2, ::2], lab[::2, ::2]),
                 "grey": grey,
+                "solver": score(colourise_frame(luma, nothing, SolverAlone(), field=field)),
                 "bilateral_solver": score(bilateral_solver(luma, hint, weight)) if count else grey,
                 "geodesic": None,
             }
@@ -112,7 +118,9 @@ def _summary(cases: list[dict[str, Any]], counts: tuple[int, ...], stills: str) 
     return {
         "psnr_db": curve("ours"),
         "delta_e": curve("delta_e"),
-        "peers_psnr_db": {name: curve(name) for name in ("grey", "bilateral_solver", "geodesic")},
+        "colourfulness": curve("colourfulness"),
+        "colourfulness_truth": round(float(np.mean([case["colourfulness_truth"] for case in cases])), 3),
+        "peers_psnr_db": {name: curve(name) for name in ("grey", "solver", "bilateral_solver", "geodesic")},
         "images": len({case["image"] for case in cases}),
         "stills": stills,
     }

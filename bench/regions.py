@@ -23,7 +23,7 @@ from core.colourise import automatic_of, colourise_frame
 from core.errors import InputError
 from core.film.colour import Array, hex_to_lab, join, lab_to_hex, srgb_to_lab
 from core.flow import warp
-from core.models.colouriser import Colouriser, load_colouriser
+from core.models.colouriser import EmbeddedColouriser
 from hints.field import HintField
 from hints.hint import Hint, HintSet
 from hints.picture import Mask
@@ -63,7 +63,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
 def measure(
     clip: TrueClip,
     masks: Sequence[Inside],
-    colouriser: Colouriser | None,
+    colouriser: EmbeddedColouriser | None,
     keyframes: Sequence[int] = (0,),
     every: int = 1,
 ) -> dict[str, Any]:
@@ -128,10 +128,9 @@ def carried_mask(source: Carried, n: int, size: tuple[int, ...]) -> Inside:
     return np.asarray(cv2.resize(cover, (size[1], size[0]), interpolation=cv2.INTER_LINEAR) > 0.5)
 
 
-def _painted(luma: Array, field: HintField | None, small: Array, colouriser: Colouriser | None) -> Array:
+def _painted(luma: Array, field: HintField | None, small: Array, colouriser: EmbeddedColouriser | None) -> Array:
     if colouriser is not None:
-        automatic = automatic_of(luma, colouriser)
-        return colourise_frame(luma, colouriser, automatic=automatic, field=field, luma=small)
+        return colourise_frame(luma, automatic_of(luma, colouriser), colouriser, field=field, luma=small)
     if field is None:
         return np.zeros((*luma.shape, 2), np.float32)
     ab = field.ab * field.weight[..., None]
@@ -145,8 +144,8 @@ def _flat(hints: HintSet, luma: Array) -> Array:
     return srgb_to_lab(join(luma, np.ascontiguousarray(ab, np.float32)))
 
 
-def _colouriser() -> Colouriser | None:
+def _colouriser() -> EmbeddedColouriser | None:
     try:
-        return load_colouriser("embedded")
+        return EmbeddedColouriser()
     except InputError:
         return None

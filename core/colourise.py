@@ -3,10 +3,10 @@
 A frame's chroma is built in four steps, each at the smallest size that serves it:
 
 1. the automatic chroma, steadied along motion (`core.render.automatic`);
-2. where hints speak, the network runs again with them as its conditioning; its answer stands where they have
-   changed its mind, so that what no hint touches stays as steady as it was;
-3. what the network leaves off at the hints is closed by an edge-aware solver, what few hints change far from
-   themselves is held back (`core.reach`), and where a hint is certain it is what it asks for, exactly;
+2. where hints speak, what they change is carried along the affinities that the network sees in the luma
+   (`core.models.kriging`), so that what no hint touches stays as steady as it was;
+3. what that leaves off at the hints is closed about them by an edge-aware solver, and where a hint is certain
+   it is what it asks for, exactly;
 4. chroma comes up to the frame's size guided by its luma, and is fitted to what sRGB shows at that luma.
 """
 
@@ -30,14 +30,17 @@ from core.film.shot import Shot
 from core.film.timebase import FrameRange
 from core.flow import FlowPair
 from core.guided import upsample_chroma
-from core.models.colouriser import WORKING_LONG_SIDE, Colouriser, automatic_chroma, load_colouriser, working_size
-from core.reach import within_reach
+from core.models.colouriser import (
+    WORKING_LONG_SIDE,
+    Carries,
+    Colouriser,
+    automatic_chroma,
+    load_colouriser,
+    working_size,
+)
 from core.solver import close_hints
 
 Array = NDArray[np.float32]
-
-# Chroma by which hints must move the network's answer for it to be half believed against the automatic chroma.
-CHANGE_OF_MIND = 1.0
 
 
 class Field(Protocol):
@@ -145,29 +148,20 @@ class ColourSide(Side, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Automatic:
-    """The automatic pass of one frame, at the size at which the network is conditioned on hints.
+    """The automatic pass of one frame, at the size at which hints are carried.
 
     Attributes:
         luma: L*                                               [(h, w) float32 [0, 100]]
         ab: the automatic chroma, steadied along motion or not  [(h, w, 2) float32 Lab a* b*]
-        blank: gives what the network says at this very size without hints, against which the difference
-            that hints make is taken; only asked where there are hints  [(h, w, 2) float32 Lab a* b*]
     """
 
     luma: Array
     ab: Array
-    blank: Callable[[], Array]
-
-
-def network_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, int]:
-    """(h, w) at which a colouriser is best conditioned on hints for frames of ``size``."""
-    return working_size(*size, int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE)))
 
 
 def automatic_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, int]:
     """(h, w) at which a colouriser is best asked for colour without hints: often smaller, for it sees scenes."""
-    longest = int(getattr(colouriser, "working_long_side", WORKING_LONG_SIDE))
-    return working_size(*size, int(getattr(colouriser, "automatic_long_side", longest)))
+    return working_size(*size, int(getattr(colouriser, "automatic_long_side", WORKING_LONG_SIDE)))
 
 
 def resized(plane: Array, size: tuple[int, int]) -> Array:
@@ -187,16 +181,15 @@ def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
         colouriser: which network speaks.
     """
     size = (luma.shape[0], luma.shape[1])
-    small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, network_size(size, colouriser))
+    small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, working_size(*size))
     raw = automatic_chroma(colouriser, small)
-    ab = raw if small.shape == guide.shape else upsample_chroma(small, raw, guide)
-    return Automatic(guide, ab, lambda: colouriser.predict(guide, None, None))
+    return Automatic(guide, raw if small.shape == guide.shape else upsample_chroma(small, raw, guide))
 
 
 def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
-    """A field brought to the network's size.
+    """A field brought to the size at which hints are carried.
 
-    Chroma is averaged by trust. A footprint smaller than one of the network's pixels keeps its full
+    Chroma is averaged by trust. A footprint smaller than one pixel of that size keeps its full
     trust instead of being averaged away: a point is a point at any size.
 
     Returns:
@@ -216,58 +209,45 @@ def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
     return np.asarray(ab, np.float32), np.asarray(trust, np.float32)
 
 
-def hinted(luma: Array, automatic: Automatic, field: Field, colouriser: Colouriser) -> Array:
+def hinted(luma: Array, automatic: Automatic, field: Field, carrier: Carries) -> Array:
     """Chroma of a frame in which hints speak, at the field's size.
 
     Args:
         luma: L*                        [(h, w) float32 [0, 100]]
         automatic: the automatic pass of this frame.
         field: what the hints say       [at (h, w)]
-        colouriser: the network that is conditioned on them.
+        carrier: what carries them through the frame.
 
     Returns:
         [(h, w, 2) float32 Lab a* b*]; equal to the field's chroma where its weight is 1
     """
-    size = (automatic.luma.shape[0], automatic.luma.shape[1])
-    asked, trust = conditioning(field, size)
-    answer = colouriser.predict(automatic.luma, asked, trust)
-    # Where hints change the network's mind its answer stands; where they do not, the steady automatic chroma.
-    change = answer - automatic.blank()
-    size_of_change = np.sqrt(np.square(change).sum(axis=2))
-    share = size_of_change / (size_of_change + np.float32(CHANGE_OF_MIND))
-    ab = automatic.ab + share[..., None] * (answer - automatic.ab)
+    asked, trust = conditioning(field, (automatic.luma.shape[0], automatic.luma.shape[1]))
+    ab = carrier.carry(automatic.luma, automatic.ab, asked, trust)
     ab = close_hints(automatic.luma, ab, asked, trust)
-    ab = within_reach(automatic.luma, automatic.ab, ab, trust)
     ab = upsample_chroma(automatic.luma, ab, luma)
     weight = cv2.merge([field.weight, field.weight])  # NumPy is slow along an axis of two
     return np.asarray(cv2.add(ab, cv2.multiply(weight, cv2.subtract(field.ab, ab))), np.float32)
 
 
 def colourise_frame(
-    luma_full: Array,
-    colouriser: Colouriser,
-    *,
-    automatic: Automatic | None = None,
-    field: Field | None = None,
-    luma: Array | None = None,
+    luma_full: Array, automatic: Automatic, carrier: Carries, *, field: Field | None = None, luma: Array | None = None
 ) -> Array:
     """Chroma of one frame at its own size.
 
     Args:
         luma_full: L* of the frame                    [(H, W) float32 [0, 100]]
-        colouriser: which network speaks.
-        automatic: its automatic pass; made here, unsteadied, where None.
+        automatic: its automatic pass, as of `automatic_of`.
+        carrier: what carries hints through it.
         field: what the hints say at working size, or None.
         luma: L* at the field's size; made here where None  [(h, w) float32 [0, 100]]
 
     Returns:
         [(H, W, 2) float32 Lab a* b*], not yet fitted to the gamut
     """
-    auto = automatic if automatic is not None else automatic_of(luma_full, colouriser)
     if field is None:
-        return upsample_chroma(auto.luma, auto.ab, luma_full)
+        return upsample_chroma(automatic.luma, automatic.ab, luma_full)
     guide = luma if luma is not None else resized(luma_full, (field.ab.shape[0], field.ab.shape[1]))
-    return upsample_chroma(guide, hinted(guide, auto, field, colouriser), luma_full)
+    return upsample_chroma(guide, hinted(guide, automatic, field, carrier), luma_full)
 
 
 @dataclass(frozen=True)
@@ -286,7 +266,7 @@ class Colourise(StageBase):
     """Colour a film under the restorer's hints."""
 
     name: ClassVar[str] = "colourise"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 
@@ -304,9 +284,18 @@ class Colourise(StageBase):
             self._made[name, device] = cast(Colouriser, self._makers.get(name)(device))
         return self._made[name, device]
 
+    def carrier(self, name: str, device: str | None = None) -> Carries:
+        """What carries hints where that colouriser colours: itself if it can, else the embedded one.
+
+        Raises:
+            InputError, WeightsError: as of `colouriser`.
+        """
+        own = self.colouriser(name, device)
+        return own if isinstance(own, Carries) else cast(Carries, self.colouriser("embedded", device))
+
     def key_parts(self, params: ColouriseParams) -> tuple[Any, ...]:
-        """The weights' hash."""
-        return (self.colouriser(params.colouriser).fingerprint,)
+        """The weights' hashes."""
+        return (self.colouriser(params.colouriser).fingerprint, self.carrier(params.colouriser).fingerprint)
 
     def radius(self, params: ColouriseParams) -> int:
         """As far as the automatic colour is steadied."""
@@ -314,18 +303,17 @@ class Colourise(StageBase):
 
     def process(self, window: Window, params: ColouriseParams, context: StageContext) -> Array:
         """Colour the middle frame of the window."""
-        colouriser = self.colouriser(params.colouriser, context.device)
+        carrier = self.carrier(params.colouriser, context.device)
         frame = window.frame
         luma = luma_of(frame.rgb)
         if context.side is None:
-            auto = automatic_of(luma, colouriser)
-            return join(luma, _toned(colourise_frame(luma, colouriser, automatic=auto), params.saturation))
+            auto = automatic_of(luma, self.colouriser(params.colouriser, context.device))
+            return self.paint(luma, auto.luma, auto, None, params, carrier)
         side = cast(ColourSide, context.side)
-        rgb = self.paint(luma, side.luma(frame.index), side.automatic(frame.index), side.field(frame.index),
-                         params, colouriser)  # fmt: skip
+        small, auto = side.luma(frame.index), side.automatic(frame.index)
+        rgb = self.paint(luma, small, auto, side.field(frame.index), params, carrier)
         for mask, frozen in side.locks(frame.index):
-            kept = self.paint(luma, side.luma(frame.index), side.automatic(frame.index),
-                              frozen.field(frame.index), params, colouriser)  # fmt: skip
+            kept = self.paint(luma, small, auto, frozen.field(frame.index), params, carrier)
             rgb = np.where(mask[..., None], kept, rgb)
         return rgb
 
@@ -336,16 +324,15 @@ class Colourise(StageBase):
         automatic: Automatic,
         field: Field | None,
         params: ColouriseParams,
-        colouriser: Colouriser,
+        carrier: Carries,
     ) -> Array:
         """One frame's picture from its luma, its automatic pass and what hints say.
 
         Returns:
             [(H, W, 3) float32 [0, 1] R'G'B']; its L* is the film's
         """
-        toned = Automatic(automatic.luma, _toned(automatic.ab, params.saturation), automatic.blank)
-        ab = colourise_frame(luma_full, colouriser, automatic=toned, field=field, luma=luma)
-        return join(luma_full, ab)
+        toned = Automatic(automatic.luma, _toned(automatic.ab, params.saturation))
+        return join(luma_full, colourise_frame(luma_full, toned, carrier, field=field, luma=luma))
 
 
 def _toned(ab: Array, saturation: float) -> Array:

@@ -32,7 +32,7 @@ LEANING = 1.5e-4  # weight of leaning towards nothing against the hints
 ROUNDS = (16, 6, 3)  # of conjugate gradients, coarse grid to fine
 BALANCING = 4  # rounds of making the blur bistochastic
 FINISH = 0.5  # smoothness of the finish, in squared cell widths
-CLOSING_KNEE = 0.05  # reach at which half of what is left off at the hints is added
+CLOSING_KNEE = 0.5  # reach at which half of what is left off at the hints is added: it is not to wander far
 
 
 # --- rows and columns -------------------------------------------------------------------------------------------

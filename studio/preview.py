@@ -42,15 +42,27 @@ class Preview:
         self._bench: tuple[Recipe, tuple[Shot, ...], Renderer] | None = None
         self._said: Carried | None = None
 
-    def picture(self, project: Project, n: int, extra: Hint | None = None) -> NDArray[np.float32]:
-        """Frame ``n`` of the source, recoloured  [(H, W, 3) float32 [0, 1] R'G'B']."""
+    def picture(
+        self, project: Project, n: int, extra: Hint | None = None, side: int | None = None
+    ) -> NDArray[np.float32]:
+        """Frame ``n`` of the source, recoloured.
+
+        Args:
+            project: what is said.
+            n: source frame.
+            extra: a hint more, or one said differently.
+            side: longest side in pixels, where the screen shows no more of them; None: the film's own.
+
+        Returns:
+            [(H, W, 3) float32 [0, 1] R'G'B']
+        """
         with self._lock:
             renderer = self._renderer(project)
             place = frame_of(n, colouring_takes(renderer))
             if not colours(project.recipe):
                 return renderer.before_colour(place).rgb
             said: Any = self._carried(renderer, _with(project.hints, extra)).at_once(place)
-            return renderer.recolour(place, said)
+            return renderer.recolour(place, said, side)
 
     def suggest(self, project: Project, n: int, xy: tuple[float, float], count: int) -> NDArray[np.float32]:
         """Likely colours of a place (shares of width and height) of frame ``n``: L*, a*, b*, share  [(m, 4) float32].

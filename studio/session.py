@@ -420,19 +420,20 @@ class Session:
         with self._pictures.renderer(self.project) as renderer:
             return renderer.matte(n, step)
 
-    def preview(self, n: int, extra: Hint | Mapping[str, Any] | None = None) -> Picture:
+    def preview(self, n: int, extra: Hint | Mapping[str, Any] | None = None, side: int | None = None) -> Picture:
         """Frame ``n`` recoloured at once: hints on this frame by their footprint, others as far as carried.
 
         Args:
             n: source frame.
             extra: a hint that is not (or not yet) said, or one of the same id said differently.
+            side: longest side of the picture in pixels, where less than the film's will do.
 
         Raises:
             HintError: ``extra`` breaks a rule.
         """
         project = self.project
         hint = hint_from(project, {"id": "preview", **extra}) if isinstance(extra, Mapping) else extra
-        return self._preview.picture(project, n, hint)
+        return self._preview.picture(project, n, hint, side)
 
     def suggest(self, n: int, x: float, y: float, count: int = 5) -> list[dict[str, Any]]:
         """Likely colours of one place, for a person to choose from; there may be none.

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from core.film.colour import srgb_to_lab
-from core.models.network import AB_SCALE, input_planes
+from core.models.network import AB_SCALE, input_plane
 
 Plane = NDArray[np.float32]
 Rng = np.random.Generator
@@ -254,30 +255,23 @@ def _carried(ab: Plane, lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
 
 
 Simulated = Callable[[Plane, Plane, Rng], tuple[Plane, Plane]]
-AUTOMATIC = 0.28
-ONE_OBJECT = 0.35  # share of hinted pairs in which one surface alone is hinted at, and differs from what it was
-# Of pictures with hints: how many have which kind first. None: no hint at all, its share is a matter of the phase.
-KINDS: tuple[tuple[float, Simulated | None], ...] = (
-    (0.0, None), (4 / 9, _points), (1 / 9, _strokes), (2 / 9, _regions), (2 / 9, _carried),
-)  # fmt: skip
+SOME_OBJECTS = 0.4  # share of pairs in which a few surfaces alone are hinted at, and differ from what they were
+RECOLOURED = 0.3  # share of the others in which hues are turned: strange colours are carried as common ones are
+KINDS: tuple[tuple[float, Simulated], ...] = ((0.25, _points), (0.2, _strokes), (0.25, _regions), (0.3, _carried))
 
 
-def simulate_hints(lab: Plane, rng: Rng, automatic: float = AUTOMATIC) -> tuple[Plane, Plane]:
+def simulate_hints(lab: Plane, rng: Rng) -> tuple[Plane, Plane]:
     """Draw hints of one kind, or of two laid over each other.
 
     Args:
         lab: the truth  [(H, W, 3) float32 Lab]
         rng: source of chance
-        automatic: share of pictures that are given no hint
 
     Returns:
         Hint chroma  [(H, W, 2) float32 a* b*] and weight  [(H, W) float32 [0, 1]]
     """
     ab = lab[..., 1:]
-    shares = np.array([automatic if kind is None else share * (1 - automatic) for share, kind in KINDS])
-    kind = KINDS[rng.choice(len(KINDS), p=shares / shares.sum())][1]
-    if kind is None:
-        return np.zeros_like(ab), np.zeros(ab.shape[:2], np.float32)
+    kind = KINDS[rng.choice(len(KINDS), p=[share for share, _ in KINDS])][1]
     out, weight = kind(ab, lab, rng)
     if rng.random() < 0.15:  # a person's points over what flow carried, and the like
         over = (_points, _strokes, _regions)[rng.integers(0, 3)]
@@ -320,8 +314,8 @@ def recolour(lab: Plane, rng: Rng) -> Plane:
     return _within(lab, changed, labels == labels[rng.integers(0, lab.shape[0]), rng.integers(0, lab.shape[1])])
 
 
-def one_object(lab: Plane, rng: Rng) -> tuple[Plane, Plane, Plane]:
-    """Give one connected surface another colour, and hint at nothing else: what is asked for ends at its border.
+def some_objects(lab: Plane, rng: Rng) -> tuple[Plane, Plane, Plane]:
+    """Give one or a few connected surfaces other colours, and hint at nothing else: each colour ends at its border.
 
     A network that only ever sees hints that are true of the whole picture learns to tint all of it by the first one.
 
@@ -335,33 +329,41 @@ def one_object(lab: Plane, rng: Rng) -> tuple[Plane, Plane, Plane]:
     h, w = lab.shape[:2]
     # Place hardly counts: borders are to lie where the picture has some, not across a sky.
     labels = segments(lab, rng, int(rng.integers(3, 12)), (0, 20))
-    for _ in range(8):
-        seed = int(rng.integers(0, h)), int(rng.integers(0, w))
-        parts = cv2.connectedComponents((labels == labels[seed]).astype(np.uint8), connectivity=4)[1]
-        inside = parts == parts[seed]
-        if 0.01 < inside.mean() < 0.5:
-            break
-    changed = _turned(lab, rng)
-    changed[..., 1:] = np.clip(changed[..., 1:] + rng.normal(0, 20, 2), -100, 100)
-    truth = _within(lab, changed, inside)
+    truth, objects = lab, []
+    for _ in range(1 + int(rng.random() < 0.4) + int(rng.random() < 0.2)):
+        for _ in range(8):
+            seed = int(rng.integers(0, h)), int(rng.integers(0, w))
+            parts = cv2.connectedComponents((labels == labels[seed]).astype(np.uint8), connectivity=4)[1]
+            inside = parts == parts[seed]
+            if 0.01 < inside.mean() < 0.5:
+                break
+        changed = _turned(lab, rng)
+        changed[..., 1:] = np.clip(changed[..., 1:] + rng.normal(0, 20, 2), -100, 100)
+        truth = _within(truth, changed, inside)
+        objects.append(inside)
     ab = truth[..., 1:]
     out, weight = np.zeros((h, w, 2), np.float32), np.zeros((h, w), np.float32)
+    for inside in objects:
+        for asked in _marks(inside, rng):
+            if asked.any():
+                out[asked], weight[asked] = ab[asked].mean(axis=0), 1.0
+    return truth, out, weight
+
+
+def _marks(inside: NDArray[np.bool_], rng: Rng) -> list[NDArray[np.bool_]]:
+    """Mark one surface as a person does: by its outline, or a few dots and strokes within it  [(H, W) bool each]."""
+    if rng.random() < 0.15:
+        return [_ragged(inside, rng)]
     core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) > 0
     ys, xs = np.nonzero(core if core.any() else inside)
-    marked: list[NDArray[np.bool_]] = []
-    if rng.random() < 0.15:
-        marked.append(_ragged(inside, rng))
-    else:
-        for _ in range(int(rng.integers(1, 6))):
-            mark, i = np.zeros((h, w), np.uint8), rng.integers(0, len(ys))
-            j = i if rng.random() < 0.7 else rng.integers(0, len(ys))  # a dot, or a stroke
-            ends = (int(xs[i]), int(ys[i])), (int(xs[j]), int(ys[j]))
-            cv2.line(mark, *ends, 1, int(rng.integers(1, 8)))
-            marked.append((mark > 0) & inside)
-    for asked in marked:
-        if asked.any():
-            out[asked], weight[asked] = ab[asked].mean(axis=0), 1.0
-    return truth, out, weight
+    marks = []
+    for _ in range(int(rng.integers(1, 6))):
+        mark, i = np.zeros(inside.shape, np.uint8), rng.integers(0, len(ys))
+        j = i if rng.random() < 0.7 else rng.integers(0, len(ys))  # a dot, or a stroke
+        ends = (int(xs[i]), int(ys[i])), (int(xs[j]), int(ys[j]))
+        cv2.line(mark, *ends, 1, int(rng.integers(1, 8)))
+        marks.append((mark > 0) & inside)
+    return marks
 
 
 # --- samples ----------------------------------------------------------------------------------------------------
@@ -392,33 +394,57 @@ def frame_still(rgb: Plane, h: int, w: int, rng: Rng) -> Plane:
     return np.ascontiguousarray(cut[:, ::-1] if rng.random() < 0.5 else cut)
 
 
-def make_pair(rgb: Plane, rng: Rng, automatic: float = AUTOMATIC) -> tuple[Plane, Plane, bool]:
-    """Make one training pair.
+class Pair(NamedTuple):
+    """What is learned from one photograph, or from a batch of them. Chroma is in units of AB_SCALE.
+
+    Attributes:
+        luma: as the network is shown it        [(1, H, W) float32]
+        truth: the photograph's chroma          [(2, H, W) float32]
+        wanted: chroma under hints, twice       [(2, 2, H, W) float32]; the first is ``truth`` under points
+        asked: what the hints say, twice        [(2, 2, H, W) float32]
+        weight: trust in it, twice              [(2, 1, H, W) float32 [0, 1]]
+        settled: whether all is right already but for what the hints change, twice  [(2,) bool]
+    """
+
+    luma: Tensor
+    truth: Tensor
+    wanted: Tensor
+    asked: Tensor
+    weight: Tensor
+    settled: Tensor
+
+
+def make_pair(rgb: Plane, rng: Rng) -> Pair:
+    """Make one training pair: points on the photograph as it is, and hints of any kind, perhaps of other colours.
 
     Args:
         rgb: the photograph  [(H, W, 3) float32 [0, 1] R'G'B']
         rng: source of chance
-        automatic: share of pictures that are given no hint
-
-    Returns:
-        The network's input  [(7, H, W) float32], its truth in units of AB_SCALE  [(2, H, W) float32], and whether any
-        hint was given.
     """
     lab = srgb_to_lab(rgb)
     luma = old_luma(rgb, rng) if rng.random() < 0.5 else np.ascontiguousarray(lab[..., 0])
-    if rng.random() < ONE_OBJECT * (1 - automatic):
-        truth, hint_ab, weight = one_object(lab, rng)
+    points, points_weight = _points(lab[..., 1:], lab, rng)
+    settled = bool(rng.random() < SOME_OBJECTS)
+    if settled:
+        other, hint, weight = some_objects(lab, rng)
     else:
-        truth = recolour(lab, rng) if rng.random() < 0.3 else lab
-        hint_ab, weight = simulate_hints(truth, rng, automatic)
-    hinted = bool(weight.any())
-    if not hinted:
-        truth = lab  # nobody could guess a turned hue
-    planes = input_planes(luma, hint_ab, weight)
-    return planes, np.ascontiguousarray(truth[..., 1:].transpose(2, 0, 1) / AB_SCALE, np.float32), hinted
+        other = recolour(lab, rng) if rng.random() < RECOLOURED else lab
+        hint, weight = simulate_hints(other, rng)
+
+    def planes(*chroma: Plane) -> Tensor:
+        return torch.from_numpy(np.stack([c[..., -2:].transpose(2, 0, 1) for c in chroma]) * np.float32(1 / AB_SCALE))
+
+    return Pair(
+        torch.from_numpy(input_plane(luma)),
+        planes(lab)[0],
+        planes(lab, other),
+        planes(points, hint),
+        torch.from_numpy(np.stack([points_weight, weight])[:, None]),
+        torch.tensor([False, settled]),
+    )
 
 
-class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
+class Batches(Dataset[Pair]):
     """Whole batches by step number, the same for the same seed.
 
     Args:
@@ -428,7 +454,6 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         phases: first step of each phase
         seed: of everything drawn
         part: which replica this is, of how many: each makes its own rows of the batch
-        automatic: of each phase, the share of pictures that are given no hint
     """
 
     def __init__(
@@ -439,9 +464,7 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
         phases: list[int],
         seed: int,
         part: tuple[int, int] = (0, 1),
-        automatic: list[float] | None = None,
     ) -> None:
-        self.automatic = automatic or [AUTOMATIC] * len(phases)
         self.stills, self.batch, self.shapes, self.phases, self.seed = stills, batch, shapes, phases, seed
         self.replica, self.replicas = part
         weights = np.array([s.weight for s in stills])
@@ -450,28 +473,21 @@ class Batches(Dataset[tuple[Tensor, Tensor, Tensor]]):
     def __len__(self) -> int:
         return 2**31
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Make this replica's part of the batch of ``step``.
-
-        Returns:
-            Inputs (N, 7, H, W), truths (N, 2, H, W), hinted (N,) bool.
-        """
+    def __getitem__(self, step: int) -> Pair:
+        """Make this replica's part of the batch of ``step``, stacked along a new first dimension."""
         cv2.setNumThreads(1)
         rng = np.random.default_rng((self.seed, step))
         phase = int(np.searchsorted(self.phases, step, side="right")) - 1
         h, w = self.shapes[phase][rng.integers(0, len(self.shapes[phase]))]
         count = max(2 * self.replicas, round(self.batch * 128 * 128 / (h * w)))
-        pairs = [
-            self._pair(h, w, step, row, self.automatic[phase]) for row in range(self.replica, count, self.replicas)
-        ]
-        inputs, truths, hinted = zip(*pairs, strict=True)
-        return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(truths)), torch.tensor(hinted)
+        pairs = [self._pair(h, w, step, row) for row in range(self.replica, count, self.replicas)]
+        return Pair(*(torch.stack(parts) for parts in zip(*pairs, strict=True)))
 
-    def _pair(self, h: int, w: int, step: int, row: int, automatic: float) -> tuple[Plane, Plane, bool]:
+    def _pair(self, h: int, w: int, step: int, row: int) -> Pair:
         rng = np.random.default_rng((self.seed, step, row))
         while True:
             still = self.stills[rng.choice(len(self.stills), p=self.share)]
-            planes, truth, hinted = make_pair(frame_still(read_still(still.path), h, w, rng), rng, automatic)
+            pair = make_pair(frame_still(read_still(still.path), h, w, rng), rng)
             # Photographs without colour teach the network to give none: only a few of them are let in.
-            if np.hypot(truth[0], truth[1]).mean() * AB_SCALE >= 4.0 or rng.random() < 0.1:
-                return planes, truth, hinted
+            if float(pair.truth.square().sum(0).sqrt().mean()) * AB_SCALE >= 4.0 or rng.random() < 0.1:
+                return pair

@@ -27,21 +27,21 @@ CARD = """# Model card: embedded colouriser
 
 | | |
 |---|---|
-| task | chroma of one frame from its luma and hints (chroma, weight); no hints = automatic |
+| task | from a frame's luma: the chroma it would give unasked, how likely every chroma is, and affinities along which hints are carried (`core.models.kriging`) |
 | network | `core.models.network.ColourNet`, {parameters:.2f} M parameters, widths {widths} |
 | file | `{file}`, {megabytes:.1f} MB, sha256 `{sha256}` |
 | licence | Apache-2.0 (weights and code) |
-| trained by | `python -m bench.train.train`, recipe `bench/train/embedded.toml`, seed {seed}, step {step} of {steps}, {hours:.1f} h on a shared two-core CPU |
+| trained by | `python -m bench.train.train`, recipe `bench/train/embedded.toml`, seed {seed}, step {step} of {steps}, {hours:.1f} h on a shared two-core CPU{begun} |
 | trained on | {stills} photographs marked `ship=yes` in the data's `SOURCES.csv`; none of `stills/bsds500`, `stills_full`, `stills/imagenet` |
 | meant for | previews and finals under a person's hints; the person has the last word |
 | not meant for | evidence of what colours were: without hints it gives the plausible, not the true |
 
-Simulated hints: none, points, strokes, filled regions (swatch, ramp, true chroma), chroma carried by optical flow
-(displaced, ghosted, holed, of fading trust), and points over each of them; hues are turned in some pairs so that hints
-are obeyed rather than guessed, and in a third of them one surface alone is given another colour and hinted at, so that
-hints end where their surface does. The distribution over bins of chroma that suggestions come from is learned beside
-it. Luma is aged in half of the pairs: orthochromatic response, fading, vignette, blur,
-grain, compression.
+Every photograph teaches three things at once: its colours unasked, the distribution over bins of chroma that suggestions
+come from, and the carrying of two sets of hints. The first set are points in its true colours. The second is of any kind:
+strokes, filled regions (swatch, ramp, true chroma), chroma as optical flow leaves it (displaced, ghosted, holed, of fading
+trust), points over each of them, in part of the pairs with all hues turned; in two fifths of the pairs one surface alone is
+given another colour and hinted at, so that hints end where their surface does. Luma is aged in half of the pairs:
+orthochromatic response, fading, vignette, blur, grain, compression.
 
 Known weaknesses: few full figures, streets and interiors were seen; what it does not recognise it leaves brownish or
 near grey; small objects far from any hint take their surroundings' colour.
@@ -54,8 +54,8 @@ near grey; small objects far from any hint take their surroundings' colour.
 
 ## Curve
 
-PSNR in dB on {validate} photographs that were never trained on (256x256, network alone, without the closing solve), by
-the protocol of `bench points`; mean chroma C* without hints against the truth's.
+PSNR in dB on {validate} photographs that were never trained on (256x256, the network's colour unasked and carried hints,
+without the closing solve), by the protocol of `bench points`; mean chroma C* without hints against the truth's.
 
 | step | grey | 0 points | 10 points | 50 points | C* at 0 points | C* of truth |
 |---|---|---|---|---|---|---|
@@ -144,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, help="folder of the training run")
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv and stills/")
     parser.add_argument("--target", type=Path, default=WEIGHTS)
+    parser.add_argument("--begun", default="", help="what the run began with, if not with nothing; for the card")
     parser.add_argument("--points", type=Path, help="JSON of bench points, for the card")
     args = parser.parse_args(argv)
     state = export(args.run / "checkpoint.pt", args.target)
@@ -158,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         step=state["step"],
         steps=config["steps"],
         hours=state["seconds"] / 3600,
+        begun=f"; begun with {args.begun}" if args.begun else "",
         stills=len(shippable_stills(args.data, config["source_weights"])),
         sources=source_table(args.data, config["source_weights"]),
         validate=config["validate_stills"],

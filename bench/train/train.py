@@ -29,21 +29,24 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from bench.metrics import psnr, to_8bit
-from bench.train.data import AUTOMATIC, Batches, Still, read_still, shippable_stills, zhang_points
+from bench.train.data import Batches, Pair, Still, read_still, shippable_stills, zhang_points
 from core.film.colour import join, srgb_to_lab
+from core.models.colouriser import EmbeddedColouriser
 from core.models.device import pick_device, set_threads
-from core.models.network import AB_SCALE, BIN_CELL, BIN_SIDE, BIN_STEP, ColourNet, input_planes
+from core.models.kriging import LEAST_TRUST, places_of, samples_of
+from core.models.network import AB_SCALE, BIN_CELL, BIN_SIDE, BIN_STEP, ColourNet, Sight
 
 HERE = Path(__file__).parent
+PLACES = 1024  # of each picture at which the hinted loss is taken
+GOOD_ENOUGH = 1.0 / AB_SCALE  # an error of one unit of a*b* is not seen: less is not striven for
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Shapes drawn from a step on, and the share of pictures that are given no hint."""
+    """Shapes drawn from a step on."""
 
     from_step: int
     shapes: list[tuple[int, int]]
-    automatic: float = AUTOMATIC
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,12 @@ class Config:
     ema: float
     clip_norm: float
     huber_delta: float
-    vivid_auto: float
-    vivid_hinted: float
+    vivid: float
     bins_share: float
+    hinted_share: float
+    doubt_share: float
+    kriging_haste: float
+    liveliest: float
     save_every_s: float
     validate_every: int
     validate_stills: int
@@ -94,13 +100,12 @@ def rate_at(step: int, config: Config) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def loss_of(guess: Tensor, truth: Tensor, hinted: Tensor, config: Config) -> Tensor:
-    """Huber loss on chroma, saturated pixels weighing more, above all where nothing is hinted.
+def loss_of(guess: Tensor, truth: Tensor, config: Config) -> Tensor:
+    """Huber loss on the automatic chroma, saturated pixels weighing more.
 
     Args:
-        guess: the network's chroma    [(N, 2, H, W) float32, units of AB_SCALE]
-        truth: the photograph's        [(N, 2, H, W) float32, units of AB_SCALE]
-        hinted: whether a hint was given  [(N,) bool]
+        guess: the network's chroma  [(N, 2, H, W) float32, units of AB_SCALE]
+        truth: the photograph's      [(N, 2, H, W) float32, units of AB_SCALE]
         config: the recipe
 
     Returns:
@@ -111,9 +116,58 @@ def loss_of(guess: Tensor, truth: Tensor, hinted: Tensor, config: Config) -> Ten
     error = (guess - truth).square().sum(1).add(1e-12).sqrt()
     delta = config.huber_delta
     huber = torch.where(error < delta, 0.5 * error.square(), delta * (error - 0.5 * delta))
-    vivid = torch.where(hinted, config.vivid_hinted, config.vivid_auto)[:, None, None]
     chroma = truth.square().sum(1).sqrt() * (AB_SCALE / 25.0)
-    return (huber * (1 + vivid * chroma.clamp(max=2.5))).mean() / delta**2
+    return (huber * (1 + config.vivid * chroma.clamp(max=2.5))).mean() / delta**2
+
+
+def hinted_loss(
+    net: ColourNet, sight: Sight, pairs: Pair, config: Config, chance: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """How well hints are carried, at some places of each picture.
+
+    The logarithm of each picture's mean square error counts, not the error: half of it is worth as much in a pale
+    picture as in a gaudy one.
+
+    Args:
+        net: its covariance is what is learned, and the affinities
+        sight: what it sees in the pictures
+        pairs: hints, and what is wanted under them
+        config: the recipe
+        chance: chooses the places
+
+    Returns:
+        The mean loss over all sets of hints, and how badly the deviation is told: a negative log likelihood
+        [() float32 each]
+
+    Source: Chen et al. 2022, "Simple baselines for image restoration" (PSNR as a loss).
+    """
+    device = sight.ab.device
+    seen, wanted = F.avg_pool2d(sight.ab.detach(), 2), F.avg_pool2d(pairs.wanted.flatten(0, 1), 2)
+    truth, weight = F.avg_pool2d(pairs.truth, 2), F.avg_pool2d(pairs.weight.flatten(0, 1), 2)
+    asked = F.avg_pool2d((pairs.asked * pairs.weight).flatten(0, 1), 2) / weight.clamp(min=1e-6)
+    size = (seen.shape[2], seen.shape[3])
+    losses, unlikely = [], []
+    sets = pairs.weight.shape[1]
+    for n in range(len(seen)):
+        # The automatic colour is shown stronger than it errs least with, by more or less.
+        gain = 1.0 + (config.liveliest - 1.0) * float(torch.rand((), generator=chance))
+        for row in range(n * sets, (n + 1) * sets):
+            if not bool((weight[row] > LEAST_TRUST).any()):
+                continue
+            # Where all else is right already, whatever a hint spills is an error: else it would hide among the others.
+            base = truth[n] if pairs.settled[n, row - n * sets] else gain * seen[n].float()
+            places = places_of(sight.affinity[n].float(), sight.doubt[n].float(), base)
+            samples = samples_of(places, size, asked[row], weight[row])
+            some = torch.randint(0, size[0] * size[1], (PLACES,), generator=chance).to(device)
+            here = type(places)(*(part[some] for part in places))
+            found, deviation = net.kriging(here, samples), net.kriging.deviation(here, samples)
+            square = (found - wanted[row].flatten(1).T[some]).square().sum(1)
+            losses.append(0.5 * torch.log(square.mean() + GOOD_ENOUGH**2))
+            if not pairs.settled[n, row - n * sets]:
+                unlikely.append((torch.log(deviation) + 0.5 * square.detach() / deviation.square()).mean())
+    if not unlikely:
+        return sight.ab.new_zeros(()), sight.ab.new_zeros(())
+    return torch.stack(losses).mean(), torch.stack(unlikely).mean()
 
 
 def bins_loss(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,10 +234,14 @@ class Trainer:
         self.config, self.stills, self.run, self.device = config, list(stills), run, device
         self.net = ColourNet(config.widths).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        plain = [p for p in self.net.parameters() if p.ndim < 2]
-        shaped = [p for p in self.net.parameters() if p.ndim >= 2]
+        few = list(self.net.kriging.parameters())  # a dozen numbers that all else hangs on
+        rest = [p for name, p in self.net.named_parameters() if not name.startswith("kriging.")]
         self.optimiser = torch.optim.AdamW(
-            [{"params": shaped, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            [
+                {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay, "haste": 1.0},
+                {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0, "haste": 1.0},
+                {"params": few, "weight_decay": 0.0, "haste": config.kriging_haste},
+            ],
             lr=config.learning_rate,
             betas=(0.9, 0.99),
         )
@@ -222,6 +280,17 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
         return True
 
+    def begin_with(self, path: Path) -> None:
+        """Take the averaged weights of another run for the first ones; what they lack stays as it is made."""
+        average = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        mine = self.net.state_dict()
+        for name in average.keys() & mine.keys():  # a network that was once shown more than luma: luma came first
+            held, wanted = average[name], mine[name].shape
+            held = held[tuple(slice(0, side) for side in wanted[len(wanted) - held.ndim :])]
+            average[name] = held.expand(wanted)
+        self.net.load_state_dict(average, strict=False)
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+
     def report(self, **facts: Any) -> None:
         """Append one line to the log and show it."""
         if self.replica != 0:
@@ -233,20 +302,21 @@ class Trainer:
 
     # --- work -----------------------------------------------------------------------------------------------
 
-    def learn(self, inputs: Tensor, truth: Tensor, hinted: Tensor) -> float:
-        """Take one step  (inputs (N, 7, H, W), truth (N, 2, H, W), hinted (N,)); gives the loss."""
+    def learn(self, pairs: Pair) -> dict[str, float]:
+        """Take one step; gives the parts of the loss."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.step, self.config)
-        inputs = inputs.to(self.device, memory_format=torch.channels_last)
-        truth, hinted = truth.to(self.device), hinted.to(self.device)
+            group["lr"] = rate_at(self.step, self.config) * group["haste"]
+        c, pairs = self.config, Pair(*(part.to(self.device) for part in pairs))
+        chance = torch.Generator().manual_seed((c.seed << 32) + self.step * self.replicas + self.replica)
         self.net.train()
         # bf16 pays on a GPU; on CPUs without its units it is three times slower than float32.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            guess, logits = self.net.judge(inputs)
-        doubt, seen = bins_loss(logits.float(), truth)
-        loss = loss_of(guess.float(), truth, hinted, self.config) + self.config.bins_share * doubt
-        if not bool(hinted.all()):  # hues of hinted pairs may have been turned
-            self.net.prior.lerp_(seen[~hinted].mean(0), 0.005)
+            sight, bins = self.net.judge(pairs.luma.to(memory_format=torch.channels_last))
+        alone = loss_of(sight.ab.float(), pairs.truth, c)
+        unsure, seen = bins_loss(bins.float(), pairs.truth)
+        hinted, unlikely = hinted_loss(self.net, sight, pairs, c, chance)
+        loss = alone + c.bins_share * unsure + c.hinted_share * hinted + c.doubt_share * unlikely
+        self.net.prior.lerp_(seen.mean(0), 0.005)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._agree()
@@ -260,7 +330,8 @@ class Trainer:
                     self.average[name].lerp_(now, 1 - keep)
                 else:
                     self.average[name].copy_(now)
-        return float(loss.detach())
+        parts = {"alone": alone, "bins": unsure, "hinted": hinted, "doubt": unlikely}
+        return {name: float(part.detach()) for name, part in parts.items()}
 
     def _agree(self) -> None:
         """Average gradients over the replicas; any one's wish to stop is everyone's."""
@@ -282,8 +353,7 @@ class Trainer:
         """Train until ``config.steps``, or until asked to stop, saving on the way."""
         c = self.config
         shapes, starts = [p.shapes for p in c.phases], [p.from_step for p in c.phases]
-        part, automatic = (self.replica, self.replicas), [p.automatic for p in c.phases]
-        batches = Batches(self.stills, c.batch, shapes, starts, c.seed, part, automatic)
+        batches = Batches(self.stills, c.batch, shapes, starts, c.seed, (self.replica, self.replicas))
         loader = DataLoader(
             batches,
             batch_size=None,
@@ -293,15 +363,16 @@ class Trainer:
             worker_init_fn=_leave_signals_to_the_trainer,
         )
         saved = began = time.monotonic()
-        before, losses, pairs = self.seconds, [], 0
-        for inputs, truth, hinted in loader:
-            losses.append(self.learn(inputs, truth, hinted))
-            pairs += len(inputs) * self.replicas
+        before, pairs = self.seconds, 0
+        losses: list[dict[str, float]] = []
+        for batch in loader:
+            losses.append(self.learn(batch))
+            pairs += len(batch.luma) * self.replicas
             now = time.monotonic()
             self.seconds = before + now - began
             if self.step % 50 == 0:
-                loss, speed = round(float(np.mean(losses)), 5), round(pairs / (now - began), 2)
-                self.report(loss=loss, rate=rate_at(self.step, c), pairs_per_s=speed)
+                loss = {part: round(float(np.mean([each[part] for each in losses])), 4) for part in losses[0]}
+                self.report(loss=loss, rate=rate_at(self.step, c), pairs_per_s=round(pairs / (now - began), 2))
                 losses = []
             if self.replica == 0 and validate_on and self.step % c.validate_every == 0:
                 self.report(psnr_db=self.validate(validate_on))
@@ -321,22 +392,21 @@ class Trainer:
     @torch.inference_mode()
     def validate(self, stills: Sequence[Path], size: int = 256) -> dict[str, float]:
         """Measure PSNR at 0, 10 and 50 hint points with the averaged weights, and grey; stills are never trained on."""
-        net = self.averaged().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ours = EmbeddedColouriser.around(self.averaged(), str(self.device))
         errors: dict[str, list[float]] = {"grey": [], "0": [], "10": [], "50": [], "chroma_0": [], "chroma_truth": []}
         for number, path in enumerate(stills):
             rgb = np.asarray(cv2.resize(read_still(path), (size, size), interpolation=cv2.INTER_AREA), np.float32)
             lab = srgb_to_lab(rgb)
             luma, ab = np.ascontiguousarray(lab[..., 0]), lab[..., 1:]
-            errors["grey"].append(psnr(to_8bit(join(luma, np.zeros_like(ab))), to_8bit(rgb)))
-            errors["chroma_truth"].append(float(np.hypot(ab[..., 0], ab[..., 1]).mean()))
-            for points in (0, 10, 50):
-                hint, weight = zhang_points(ab, points, np.random.default_rng(number))
-                planes = torch.from_numpy(input_planes(luma, hint, weight))[None].to(self.device)
-                guess = net(planes.to(memory_format=torch.channels_last))[0].float().cpu().numpy().transpose(1, 2, 0)
-                guess = guess * np.float32(AB_SCALE)
-                errors[str(points)].append(psnr(to_8bit(join(luma, guess)), to_8bit(rgb)))
-                if points == 0:
-                    errors["chroma_0"].append(float(np.hypot(guess[..., 0], guess[..., 1]).mean()))
+            alone = ours.predict(luma)
+            guesses = {"grey": np.zeros_like(ab), "0": alone}
+            for points in (10, 50):
+                hints = zhang_points(ab, points, np.random.default_rng(number))
+                guesses[str(points)] = ours.carry(luma, alone, *hints)
+            for name, guess in guesses.items():
+                errors[name].append(psnr(to_8bit(join(luma, guess)), to_8bit(rgb)))
+            for name, chroma in (("chroma_0", alone), ("chroma_truth", ab)):
+                errors[name].append(float(np.hypot(chroma[..., 0], chroma[..., 1]).mean()))
         return {key: round(float(np.mean(values)), 3) for key, values in errors.items()}
 
 
@@ -346,6 +416,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with SOURCES.csv and stills/")
     parser.add_argument("--run", type=Path, required=True, help="folder of checkpoint and log; resumed when it exists")
     parser.add_argument("--config", type=Path, default=HERE / "embedded.toml")
+    parser.add_argument("--begin", type=Path, help="checkpoint.pt of a run whose averaged weights are the first ones")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="threads of each replica")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches, for each replica")
@@ -380,6 +451,8 @@ def _replica(number: int, args: argparse.Namespace, config: Config) -> None:
     stills = shippable_stills(args.data, config.source_weights)
     trainer = Trainer(config, stills, args.run, pick_device(args.device), (number, args.replicas))
     resumed = trainer.resume()
+    if args.begin and not resumed:
+        trainer.begin_with(args.begin)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: setattr(trainer, "asked_to_stop", True))
     # ship=no photographs: never trained on, and not those of bench points either.

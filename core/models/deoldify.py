@@ -3,7 +3,7 @@
 Two roads through one network. `DeOldify.predict` is the house's: float from luma to chroma.
 `DeOldify.faithful` is the published program's, in 8 bits with its roundings, for comparison with it.
 
-The network knows no hints; the stage that asks applies them to what it answers.
+The network knows no hints; the stage that asks has them carried over what it answers.
 
 Source: Antic 2018-2022, DeOldify (MIT), `deoldify/filters.py`.
 """
@@ -73,7 +73,7 @@ class DeOldify:
         name: ``deoldify`` (video), ``deoldify-stable`` or ``deoldify-artistic``.
         fingerprint: of weights, render factor and this module's version; for cache keys.
         render_factor: the network sees the picture stretched to a square of 16 times this.
-        working_long_side: of that square; more luma than that tells it nothing.
+        automatic_long_side: of that square; more luma than that tells it nothing.
     """
 
     def __init__(
@@ -90,9 +90,7 @@ class DeOldify:
         self.name = name
         self.render_factor = render_factor
         self.fingerprint = fingerprint("deoldify", VERSION, name, weights, render_factor)
-        self.working_long_side = render_factor * STEP
-        # Whoever colours a frame asks twice, without hints and with them; the answer is the same, and dear.
-        self._last: tuple[Plane, Plane] | None = None
+        self.automatic_long_side = render_factor * STEP
         self._device = pick_device(device)
         # Channels last is a quarter faster on a CPU, and differs in the last bits only.
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -159,25 +157,17 @@ class DeOldify:
             device=device,
         )
 
-    def predict(self, luma: Plane, hint_ab: Plane | None = None, hint_weight: Plane | None = None) -> Plane:
+    def predict(self, luma: Plane) -> Plane:
         """Predict chroma for one frame.
 
         Args:
             luma: the film's luma  [(H, W) float32 [0, 100] L*]
-            hint_ab: not looked at  [(H, W, 2) float32 CIE Lab D65, a* b*]
-            hint_weight: not looked at  [(H, W) float32 [0, 1]]
 
         Returns:
             Chroma  [(H, W, 2) float32 CIE Lab D65, a* b*]
 
         Source: Antic, DeOldify, `filters.py`, without its roundings to 8 bits.
         """
-        held = self._last
-        if held is None or not np.array_equal(held[0], luma):
-            held = self._last = luma.copy(), self._chroma(luma)
-        return held[1].copy()
-
-    def _chroma(self, luma: Plane) -> Plane:
         h, w = luma.shape
         grey = _grey_of(luma)
         side = self.render_factor * STEP

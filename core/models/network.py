@@ -1,16 +1,20 @@
-"""The embedded network: a small hint-conditioned U-Net, and the planes it is fed.
+"""The embedded network: what it sees in a picture's luma, before anybody has said anything.
 
-The network sees the film's luma, the hints as given, and the hints already spread along the picture's surfaces by
-``core.solver``; it answers with chroma. All convolutions run at half resolution and below, so that a frame of working
-size takes a few tens of milliseconds on two cores of a laptop.
+It is shown luma alone, so one look serves every hint that is ever given to the frame: it answers with the chroma it
+would give unasked, with how likely every chroma is, and with *affinities*, features by which places of the picture are
+compared. What hints say is carried along those affinities by ``core.models.kriging``.
 
-Source: Zhang, Zhu, Isola, Geng, Lin, Yu & Efros 2017, "Real-time user-guided image colorization with learned deep
-priors" (the task, the simulated hints); Ronneberger, Fischer & Brox 2015 (U-Net); He et al. 2016 (residual blocks).
+All convolutions run at half resolution and below, so that a frame of working size takes a few tens of milliseconds on
+two cores of a laptop.
+
+Source: Zhang, Isola & Efros 2016, "Colorful image colorization" (the task, the distribution); Ronneberger, Fischer &
+Brox 2015 (U-Net); He et al. 2016 (residual blocks); Wilson et al. 2016, "Deep kernel learning" (affinities).
 """
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -18,46 +22,42 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from core.solver import spread
+from core.models.kriging import HEADS, LENGTH, Kriging
 
 Plane = NDArray[np.float32]
 
 MULTIPLE = 16  # four halvings: the unshuffle and three strides
 AB_SCALE = 110.0  # a*b* of sRGB lie within about this; the network works in units of it
-TRUST_KNEE = 0.05  # reach at which spread hints are half believed
-SPREAD_CELLS = 24  # a coarser grid than the closing solve's will do: the network refines it
 BIN_STEP = 16.0  # a*b* between neighbouring bins of the distribution
 BIN_CELL = 4  # pixels to a side of what one distribution is of
 BIN_SIDE = 15  # bins along a* and along b*, about 0: all of sRGB lies within
-IN_PLANES = 7  # luma, hint a, hint b, hint weight, spread a, spread b, spread trust
+TEXTURE_PLANES = 5
+WIDTHS = (32, 64, 128, 192)  # features at a half, a quarter, an eighth and a sixteenth of the resolution
 
 
-def input_planes(luma: Plane, hint_ab: Plane | None, hint_weight: Plane | None) -> Plane:
-    """Lay out what the network is fed.
+def input_plane(luma: Plane) -> Plane:
+    """Lay out what the network is shown: luma about 0  [(1, H, W) float32] of luma [(H, W) float32 [0, 100] L*]."""
+    return np.asarray(luma[None] * np.float32(0.02) - np.float32(1.0), np.float32)
+
+
+def texture(luma: Tensor) -> Tensor:
+    """Luma at half resolution, its mean near and less near, and how much it varies there.
 
     Args:
-        luma: the film's luma                   [(H, W) float32 [0, 100] L*]
-        hint_ab: chroma asked for, or None      [(H, W, 2) float32 CIE Lab D65, a* b*]
-        hint_weight: trust in it, 0 = no hint   [(H, W) float32 [0, 1]]
+        luma: as ``input_plane`` gives it  [(N, 1, H, W) float32]
 
     Returns:
-        Luma about 0, hints times their weight, the weight, spread hints times their trust, the trust
-        [(7, H, W) float32]
-
-    Raises:
-        ShapeError: the arrays differ in H or W.
+        [(N, 5, H / 2, W / 2) float32], all of about unit size
     """
-    planes = np.zeros((IN_PLANES, *luma.shape), np.float32)
-    planes[0] = luma * 0.02 - 1.0
-    if hint_ab is None or hint_weight is None or not hint_weight.any():
-        return planes
-    far, reach = spread(luma, hint_ab, hint_weight, cells=SPREAD_CELLS)
-    trust = reach / (reach + TRUST_KNEE)
-    np.multiply(hint_ab.transpose(2, 0, 1), hint_weight / AB_SCALE, out=planes[1:3])
-    planes[3] = hint_weight
-    np.multiply(far.transpose(2, 0, 1), trust / AB_SCALE, out=planes[4:6])
-    planes[6] = trust
-    return planes
+    half = F.avg_pool2d(luma, 2)
+    told = torch.cat([half, half * half], 1)
+    near = F.avg_pool2d(told, 5, 1, 2, count_include_pad=False)
+    far = F.avg_pool2d(F.avg_pool2d(told, 4), 3, 1, 1, count_include_pad=False)
+    far = F.interpolate(far, scale_factor=4.0, mode="bilinear", align_corners=False)
+    planes = [half]
+    for mean, square in (near.chunk(2, 1), far.chunk(2, 1)):
+        planes += [mean, 0.3 * torch.log1p(50.0 * (square - mean * mean).clamp(min=0).add(1e-8).sqrt())]
+    return torch.cat(planes, 1)
 
 
 def _lively(x: Tensor) -> Tensor:
@@ -137,21 +137,35 @@ class _Up(nn.Module):
         return cast(Tensor, self.body(_lively(x + skip)))
 
 
+class Sight(NamedTuple):
+    """All that the network sees in a picture.
+
+    Attributes:
+        ab: the chroma it would give unasked, in units of AB_SCALE     [(N, 2, H, W) float32]
+        affinity: features by which places are compared, head by head  [(N, HEADS * LENGTH, H / 2, W / 2) float32]
+        doubt: by how much chroma may be another there, in units of AB_SCALE  [(N, 1, H / 2, W / 2) float32, above 0]
+    """
+
+    ab: Tensor
+    affinity: Tensor
+    doubt: Tensor
+
+
 class ColourNet(nn.Module):
     """U-Net at half resolution with attention at the narrowest level.
 
-    It answers twice: with the one chroma that errs least, and with how likely every chroma is. The mean of a shirt that
-    may be red or blue is grey; the distribution knows better, and can be asked for several answers.
+    The mean of a shirt that may be red or blue is grey; the distribution knows better, and can be asked for several
+    answers.
 
-    Source: as the module's; Zhang, Isola & Efros 2016 (the distribution over a*b* bins).
+    Source: as the module's.
     """
 
     prior: Tensor  # how often each bin is seen in photographs  [(BIN_SIDE ** 2,) float32, sums to 1]
 
-    def __init__(self, widths: tuple[int, int, int, int] = (32, 64, 128, 192)) -> None:
+    def __init__(self, widths: tuple[int, int, int, int] = WIDTHS) -> None:
         super().__init__()
         c1, c2, c3, c4 = widths
-        self.stem = _Down(4 * IN_PLANES, c1, stride=1)
+        self.stem = _Down(4, c1, stride=1)
         self.down2, self.body2 = _Down(c1, c2), _Residual(c2)
         self.down3, self.body3 = _Down(c2, c3), _Residual(c3)
         self.down4, self.body4 = _Down(c3, c4), _Residual(c4)
@@ -163,44 +177,55 @@ class ColourNet(nn.Module):
         # Early on the best answer is one sepia for all; without this the features die to give it.
         self.settle = nn.BatchNorm2d(c1)
         self.head = nn.Conv2d(c1, 8, 3, padding=1)
+        self.affinity = nn.Conv2d(c1 + TEXTURE_PLANES, HEADS * LENGTH, 3, padding=1)
+        self.kinship = nn.Conv2d(c2, HEADS * LENGTH, 1, bias=False)
+        self.doubt = nn.Conv2d(c1, 1, 3, padding=1)
+        self.kriging = Kriging()
         self.bins = nn.Conv2d(c2, BIN_SIDE**2, 1)
         self.register_buffer("prior", torch.full((BIN_SIDE**2,), BIN_SIDE**-2.0))
         nn.init.normal_(self.head.weight, std=3e-3)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
+        # Places are compared by tone and texture at first; what else makes them alike is for training to find.
+        nn.init.normal_(self.affinity.weight, std=0.02)
+        nn.init.normal_(self.kinship.weight, std=0.03)
+        with torch.no_grad():
+            for head in range(HEADS):
+                for plane, size in enumerate((5.0, 2.5, 1.5, 1.0, 1.5)):
+                    self.affinity.weight[head * LENGTH + plane, c1 + plane, 1, 1] = size * (0.7, 1.5)[head % 2]
 
-    def forward(self, planes: Tensor) -> Tensor:
-        """Predict chroma.
+    def forward(self, luma: Tensor) -> Sight:
+        """Look at pictures.
 
         Args:
-            planes: luma, hints and spread hints as ``input_planes`` makes them  [(N, 7, H, W) float32]; H and W are
-                multiples of 16
-
-        Returns:
-            Chroma in units of AB_SCALE  [(N, 2, H, W) float32]
+            luma: as ``input_plane`` gives it  [(N, 1, H, W) float32]; H and W are multiples of 16
         """
-        return self._chroma(planes, *self._understood(planes))
+        return self.judge(luma)[0]
 
-    def judge(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict chroma, and how likely each bin of chroma is.
+    def judge(self, luma: Tensor) -> tuple[Sight, Tensor]:
+        """Look at pictures, and tell how likely each bin of chroma is.
 
         Args:
-            planes: as for ``forward``
+            luma: as for ``forward``
 
         Returns:
-            Chroma as of ``forward``, and logits of the bins in ``bin_centres`` order
+            What is seen, and logits of the bins in ``bin_centres`` order
             [(N, BIN_SIDE ** 2, H / 4, W / 4) float32]
         """
-        fine, coarse, scene = self._understood(planes)
-        return self._chroma(planes, fine, coarse, scene), self.bins(coarse)
+        fine, coarse, scene = self._understood(luma)
+        x = self.settle(self.up1(coarse, fine, scene))
+        ab = F.pixel_shuffle(self.head(x), 2)
+        kinship = F.interpolate(self.kinship(coarse), scale_factor=2.0, mode="bilinear", align_corners=False)
+        affinity = self.affinity(torch.cat([x, texture(luma)], 1)) + kinship
+        return Sight(ab, affinity, F.softplus(self.doubt(x)) * 0.2 + 0.01), self.bins(coarse)
 
-    def odds(self, planes: Tensor) -> Tensor:
-        """Only the logits of the bins, as of ``judge``, without the work for the chroma."""
-        return cast(Tensor, self.bins(self._understood(planes)[1]))
+    def odds(self, luma: Tensor) -> Tensor:
+        """Only the logits of the bins, as of ``judge``, without the work for the rest."""
+        return cast(Tensor, self.bins(self._understood(luma)[1]))
 
-    def _understood(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _understood(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features at half and at quarter resolution, and those of the scene."""
-        s1 = self.stem(F.pixel_unshuffle(planes, 2))
+        s1 = self.stem(F.pixel_unshuffle(luma, 2))
         s2 = self.body2(self.down2(s1))
         s3 = self.body3(self.down3(s2))
         x = self.attention(self.body4(self.down4(s3)))
@@ -208,10 +233,12 @@ class ColourNet(nn.Module):
         scene = self.scene(x.mean(dim=(2, 3)))
         return s1, self.up2(self.up3(x, s3, scene), s2, scene), scene
 
-    def _chroma(self, planes: Tensor, fine: Tensor, coarse: Tensor, scene: Tensor) -> Tensor:
-        x = self.up1(coarse, fine, scene)
-        # What is spread already is the first guess; the network says what to add to it, and where to disbelieve it.
-        return planes[:, 4:6] + F.pixel_shuffle(self.head(self.settle(x)), 2)
+
+def widths_of(weights: Mapping[str, Tensor]) -> tuple[int, int, int, int]:
+    """Read off the widths of the network that some weights are for; the embedded one's where they do not tell."""
+    names = ("stem", "down2", "down3", "down4")
+    found = [weights[f"{name}.conv.weight"].shape[0] for name in names if f"{name}.conv.weight" in weights]
+    return (found[0], found[1], found[2], found[3]) if len(found) == len(names) else WIDTHS
 
 
 def bin_centres() -> Plane:

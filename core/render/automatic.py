@@ -8,24 +8,19 @@ had at once and its key names all it depends on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from core.colourise import Automatic, automatic_size, network_size, resized
+from core.colourise import Automatic, Motion, Store, automatic_size, resized
 from core.contract.fingerprint import fingerprint
 from core.film.colour import fit_gamut
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
 from core.guided import upsample_chroma
 from core.models.colouriser import Colouriser, Suggests, automatic_chroma
-from core.render.cache import FrameCache
-from core.render.motion import ShotMotion
 
 Array = NDArray[np.float32]
-_VERSION = 3
-Sizing = Callable[[tuple[int, int], Colouriser], tuple[int, int]]
+_VERSION = 5
 # What one step along the flow leaves of a neighbour's say, besides the flow's own trust.
 _DECAY = np.float32(0.9)
 
@@ -34,33 +29,33 @@ class AutomaticPass:
     """Automatic chroma per frame, cached by content.
 
     Args:
-        motion: luma and flow of the sequence.
+        motion: luma of the sequence.
+        coarse: flow of the same sequence, at the size at which hints are carried.
         colouriser: which network speaks.
         cache: where its answers are kept.
     """
 
-    def __init__(self, motion: ShotMotion, colouriser: Colouriser, cache: FrameCache) -> None:
+    def __init__(self, motion: Motion, coarse: Motion, colouriser: Colouriser, cache: Store) -> None:
         self._motion = motion
+        self._coarse = coarse
         self._colouriser = colouriser
         self._cache = cache
 
     def raw(self, n: int) -> Array:
-        """What the network says of frame ``n`` alone, at the size it is asked at without hints.
+        """What the network says of frame ``n`` alone, at the size it is asked at.
 
         Returns:
             [(h, w, 2) float32 Lab a* b*]
         """
-        # Where both are the same answer they share a key: published networks are slow.
-        what = "blank" if getattr(self._colouriser, "liveliness", 1.0) == 1.0 else "automatic"
-        return self._said(n, what, automatic_size, automatic_chroma)
-
-    def blank(self, n: int) -> Array:
-        """What the network says of frame ``n`` without hints, at the size at which it is conditioned on them.
-
-        Returns:
-            [(h, w, 2) float32 Lab a* b*]
-        """
-        return self._said(n, "blank", network_size, lambda network, luma: network.predict(luma, None, None))
+        luma = self._asked(n)
+        key = fingerprint(
+            "automatic", _VERSION, self._colouriser.fingerprint, list(luma.shape), self._motion.luma_key(n)
+        )
+        held = self._cache.get(key)
+        if held is None:
+            held = {"ab": automatic_chroma(self._colouriser, luma).astype(np.float16)}
+            self._cache.put(key, held)
+        return held["ab"].astype(np.float32)
 
     def suggest(self, n: int, xy: tuple[float, float], count: int) -> Array:
         """Likely colours of one place of frame ``n``, fitted to what sRGB shows at its luma.
@@ -75,25 +70,17 @@ class AutomaticPass:
         """
         if not isinstance(self._colouriser, Suggests):
             return np.zeros((0, 4), np.float32)
-        luma = self._luma(n, automatic_size)
+        luma = self._asked(n)
         h, w = luma.shape
         at = min(int(xy[1] * h), h - 1), min(int(xy[0] * w), w - 1)
         found = self._colouriser.suggest(luma, at, count)
         own = np.full(len(found), luma[at], np.float32)
         return np.column_stack([own, fit_gamut(own, found[:, :2]), found[:, 2]])
 
-    def _said(self, n: int, what: str, size: Sizing, say: Callable[[Colouriser, Array], Array]) -> Array:
-        luma = self._luma(n, size)
-        key = fingerprint(what, _VERSION, self._colouriser.fingerprint, list(luma.shape), self._motion.luma_key(n))
-        held = self._cache.get(key)
-        if held is None:
-            held = {"ab": say(self._colouriser, luma).astype(np.float16)}
-            self._cache.put(key, held)
-        return held["ab"].astype(np.float32)
-
-    def _luma(self, n: int, size: Sizing) -> Array:
+    def _asked(self, n: int) -> Array:
+        """Luma of frame ``n`` at the size at which colour without hints is asked for."""
         luma = self._motion.luma(n)
-        return resized(luma, size((luma.shape[0], luma.shape[1]), self._colouriser))
+        return resized(luma, automatic_size((luma.shape[0], luma.shape[1]), self._colouriser))
 
     def at(self, n: int, shot: FrameRange, radius: int, *, at_once: bool = False) -> Automatic:
         """The automatic pass of frame ``n``, steadied by ``radius`` frames to both sides of its shot.
@@ -102,10 +89,10 @@ class AutomaticPass:
         stands in until somebody has rendered them.
         """
         ab = self._steady(n, shot.around(n, radius), at_once) if radius else self.raw(n)
-        guide = self._luma(n, network_size)
+        guide = self._coarse.luma(n)
         if ab.shape[:2] != guide.shape:
-            ab = upsample_chroma(self._luma(n, automatic_size), ab, guide)
-        return Automatic(guide, ab, lambda: self.blank(n))
+            ab = upsample_chroma(self._asked(n), ab, guide)
+        return Automatic(guide, ab)
 
     def _steady(self, n: int, window: FrameRange, at_once: bool) -> Array:
         keys = [self._motion.luma_key(m) for m in window]
@@ -138,7 +125,7 @@ class AutomaticPass:
             raw = self.raw(m)
             own = np.dstack([raw, np.ones(raw.shape[:2], np.float32)])
             acc = own if acc is None else acc + own
-            pair = self._motion.pair(m if step < 0 else m - 1)
+            pair = self._coarse.pair(m if step < 0 else m - 1)
             acc = _carried(acc, pair if step < 0 else pair.reversed())
         return acc
 

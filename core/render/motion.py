@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from core.colourise import Motion, Store, resized
 from core.contract.fingerprint import fingerprint
 from core.film.colour import luma_of
 from core.film.frame import Frame
 from core.flow import FlowEstimator, FlowPair, to_working
-from core.render.cache import FrameCache
+from core.models.colouriser import working_size
 
 Array = NDArray[np.float32]
 _LUMA_STEPS = np.float32(65535.0 / 100.0)
@@ -36,7 +37,7 @@ class ShotMotion:
         frame: Callable[[int], Frame],
         key: Callable[[int], str],
         estimator: FlowEstimator,
-        cache: FrameCache,
+        cache: Store,
     ) -> None:
         self._frame = frame
         self._key = key
@@ -59,20 +60,55 @@ class ShotMotion:
 
     def pair(self, n: int) -> FlowPair:
         """Flow between frames ``n`` and ``n + 1``, both ways, with trust."""
-        key = fingerprint("flow", 1, self.estimator.fingerprint, self.luma_key(n), self.luma_key(n + 1))
-        held = self._cache.get(key)
-        if held is None:
-            pair = self.estimator.pair(self.luma(n), self.luma(n + 1))
-            held = {
-                "forward": pair.forward.astype(np.float16),
-                "backward": pair.backward.astype(np.float16),
-                "forward_trust": np.rint(pair.forward_trust * _TRUST_STEPS).astype(np.uint8),
-                "backward_trust": np.rint(pair.backward_trust * _TRUST_STEPS).astype(np.uint8),
-            }
-            self._cache.put(key, held)
-        return FlowPair(
-            held["forward"].astype(np.float32),
-            held["backward"].astype(np.float32),
-            held["forward_trust"].astype(np.float32) / _TRUST_STEPS,
-            held["backward_trust"].astype(np.float32) / _TRUST_STEPS,
-        )
+        return _pair(self, self.estimator, self._cache, n)
+
+
+class CoarseMotion:
+    """Motion of the same sequence, found at the size at which hints are carried: a fifth of the work.
+
+    Enough to steady the automatic colour, which is coarser still; hints follow the finer one.
+
+    Args:
+        motion: the sequence's motion at working size.
+        estimator: finds the flow.
+        cache: where it is kept.
+    """
+
+    def __init__(self, motion: Motion, estimator: FlowEstimator, cache: Store) -> None:
+        self._motion = motion
+        self.estimator = estimator
+        self._cache = cache
+
+    def luma_key(self, n: int) -> str:
+        """Content key of frame ``n``'s luma at this size."""
+        return fingerprint("coarse luma", 1, self._motion.luma_key(n))
+
+    def luma(self, n: int) -> Array:
+        """L* of frame ``n``  [(h, w) float32 [0, 100]]."""
+        luma = self._motion.luma(n)
+        return resized(luma, working_size(*luma.shape))
+
+    def pair(self, n: int) -> FlowPair:
+        """Flow between frames ``n`` and ``n + 1``, both ways, with trust."""
+        return _pair(self, self.estimator, self._cache, n)
+
+
+def _pair(motion: Motion, estimator: FlowEstimator, cache: Store, n: int) -> FlowPair:
+    """Flow between a frame and the next, from the cache or made and kept; rounded either way."""
+    key = fingerprint("flow", 1, estimator.fingerprint, motion.luma_key(n), motion.luma_key(n + 1))
+    held = cache.get(key)
+    if held is None:
+        pair = estimator.pair(motion.luma(n), motion.luma(n + 1))
+        held = {
+            "forward": pair.forward.astype(np.float16),
+            "backward": pair.backward.astype(np.float16),
+            "forward_trust": np.rint(pair.forward_trust * _TRUST_STEPS).astype(np.uint8),
+            "backward_trust": np.rint(pair.backward_trust * _TRUST_STEPS).astype(np.uint8),
+        }
+        cache.put(key, held)
+    return FlowPair(
+        held["forward"].astype(np.float32),
+        held["backward"].astype(np.float32),
+        held["forward_trust"].astype(np.float32) / _TRUST_STEPS,
+        held["backward_trust"].astype(np.float32) / _TRUST_STEPS,
+    )

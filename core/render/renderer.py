@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from core.colourise import Automatic, Colourise, ColouriseParams, Field, HintSource, Motion, Store
+from core.colourise import Automatic, Colourise, ColouriseParams, Field, HintSource, Motion, Store, resized
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.contract.progress import CancelToken, Progress, Report, silent
@@ -32,11 +32,12 @@ from core.film.colour import luma_of
 from core.film.frame import Frame, on_grid
 from core.film.shot import Shot, shot_of
 from core.film.timebase import FrameRange
+from core.models.colouriser import working_size
 from core.models.device import pick_device
 from core.render.automatic import AutomaticPass
 from core.render.cache import FrameCache
 from core.render.line import Line, Node, Plan, lay_out
-from core.render.motion import ShotMotion
+from core.render.motion import CoarseMotion, ShotMotion
 
 Array = NDArray[np.float32]
 HintFactory = Callable[[Timeline, Motion, Store], HintSource]
@@ -89,7 +90,7 @@ class Renderer:
         self._decoded: OrderedDict[int, Frame] = OrderedDict()
         self._reader: Iterator[Frame] | None = None
         self._next = 0
-        self._looked_at: tuple[int, Array] | None = None
+        self._looked_at: tuple[tuple[int, int | None], Array] | None = None
         self._work = _Work(silent, CancelToken(), {})
         at = self.line.index(Colourise.name)
         if at is not None:
@@ -104,7 +105,8 @@ class Renderer:
         assert isinstance(stage, Colourise)
         estimator = plugins.flows.get(params.flow)(self.device)
         motion = ShotMotion(lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache)
-        automatic = AutomaticPass(motion, stage.colouriser(params.colouriser, self.device), self.cache)
+        coarse = CoarseMotion(motion, estimator, self.cache)
+        automatic = AutomaticPass(motion, coarse, stage.colouriser(params.colouriser, self.device), self.cache)
         self.hint_source = hints(node.takes, motion, self.cache) if hints else None
         self.side = _ColourSide(node.takes, motion, automatic, params, self.hint_source)
         self.line.sides[stage.name] = self.side
@@ -239,12 +241,13 @@ class Renderer:
         at = self.line.index(Colourise.name)
         return self._get((at if at is not None else self.line.last + 1) - 1, n)
 
-    def recolour(self, n: int, said: Field | None) -> Array:
+    def recolour(self, n: int, said: Field | None, side: int | None = None) -> Array:
         """Frame ``n`` as the colouring would give it if hints said this of it: at once, kept nowhere.
 
         Args:
             n: frame of the colouring's input.
             said: a field at working size, or None for the automatic colour alone.
+            side: longest side of the picture in pixels, where less than the frame's will do.
 
         Returns:
             [(H, W, 3) float32 [0, 1] R'G'B']
@@ -257,11 +260,15 @@ class Renderer:
             raise RecipeError("step 'colourise' is off; switch it on to see colour")
         node = self.line.nodes[at]
         assert isinstance(node.stage, Colourise)
-        if self._looked_at is None or self._looked_at[0] != n:
-            self._looked_at = (n, luma_of(self._get(at - 1, n).rgb))
-        colouriser = node.stage.colouriser(node.params.colouriser, self.device)
+        if self._looked_at is None or self._looked_at[0] != (n, side):
+            luma = luma_of(self._get(at - 1, n).rgb)
+            self._looked_at = (
+                (n, side),
+                resized(luma, working_size(luma.shape[0], luma.shape[1], side)) if side else luma,
+            )
+        carrier = node.stage.carrier(node.params.colouriser, self.device)
         automatic = self.side.automatic(n, at_once=True)
-        return node.stage.paint(self._looked_at[1], self.side.luma(n), automatic, said, node.params, colouriser)
+        return node.stage.paint(self._looked_at[1], self.side.luma(n), automatic, said, node.params, carrier)
 
     def suggest(self, n: int, xy: tuple[float, float], count: int = 5) -> Array:
         """Likely colours of one place of a frame; see `AutomaticPass.suggest`.

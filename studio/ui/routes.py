@@ -1,7 +1,7 @@
 """The studio's own routes, `/v1/…`: pictures down, edits up, one round trip each.
 
-A mutation may carry ``show: n``: its answer is then frame ``n`` as it looks afterwards, as JPEG, with what
-else there is to say as JSON in the header ``X-Pochoir``. Gradio's routes come after these and know
+A mutation may carry ``show: n``: its answer is then frame ``n`` as it looks afterwards, as JPEG (no longer than
+``side``), with what else there is to say as JSON in the header ``X-Pochoir``. Gradio's routes come after these and know
 nothing of them. State lives in the `Session`; nothing is kept here.
 """
 
@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,6 +54,10 @@ class Clicks(Body):
     box: list[float] | None = None
 
 
+# Longest side in pixels that the screen has for the picture; none: the film's own size.
+Side = Annotated[int | None, Field(ge=16, le=16384)]
+
+
 class NewHint(Body):
     """A hint as in hints.json; its mask or still comes as base64 in place of a path."""
 
@@ -61,6 +65,7 @@ class NewHint(Body):
     mask_png: str | None = None
     image: str | None = None
     show: int | None = None
+    side: Side = None
 
 
 class HintChanges(Body):
@@ -68,6 +73,7 @@ class HintChanges(Body):
 
     changes: dict[str, Any]
     show: int | None = None
+    side: Side = None
 
 
 class RegionBody(Body):
@@ -75,12 +81,14 @@ class RegionBody(Body):
 
     region: dict[str, Any]
     show: int | None = None
+    side: Side = None
 
 
 class Show(Body):
     """The frame to answer with."""
 
     show: int | None = None
+    side: Side = None
 
 
 class Cut(Body):
@@ -233,12 +241,12 @@ def _picture_routes(router: APIRouter, desk: Desk) -> None:
         extra = dict(body.hint)
         if body.mask_png:
             extra["mask"] = convert.mask_from_base64(body.mask_png, desk.view.size)
-        data = convert.jpeg(session.preview(frame, extra))
+        data = convert.jpeg(session.preview(frame, extra, body.side))
         return _noted(data, "image/jpeg", {"ms": _ms(began), "frame": frame})
 
 
 def _edit_routes(router: APIRouter, desk: Desk) -> None:
-    def edited(act: Callable[[Any], Any], show: int | None) -> Response:
+    def edited(act: Callable[[Any], Any], show: int | None, side: int | None = None) -> Response:
         session = desk.session
         if show is not None:
             _check_frame(desk, show)
@@ -247,34 +255,34 @@ def _edit_routes(router: APIRouter, desk: Desk) -> None:
         note = {"id": getattr(result, "id", None), "version": desk.view.version}
         if show is None:
             return Response(json.dumps({**note, "ms": _ms(began)}), media_type="application/json")
-        data = convert.jpeg(session.preview(show))
+        data = convert.jpeg(session.preview(show, side=side))
         return _noted(data, "image/jpeg", {**note, "frame": show, "ms": _ms(began)})
 
     @router.post("/hints")
     def add_hint(body: NewHint) -> Response:
         mask = convert.mask_from_base64(body.mask_png, desk.view.size) if body.mask_png else None
         image = convert.image_from_base64(body.image) if body.image else None
-        return edited(lambda s: s.add_hint(dict(body.hint), mask=mask, image=image), body.show)
+        return edited(lambda s: s.add_hint(dict(body.hint), mask=mask, image=image), body.show, body.side)
 
     @router.patch("/hints/{hint_id}")
     def update_hint(hint_id: str, body: HintChanges) -> Response:
-        return edited(lambda s: s.update_hint(hint_id, **body.changes), body.show)
+        return edited(lambda s: s.update_hint(hint_id, **body.changes), body.show, body.side)
 
     @router.post("/hints/{hint_id}/delete")
     def delete_hint(hint_id: str, body: Show) -> Response:
-        return edited(lambda s: s.delete_hint(hint_id), body.show)
+        return edited(lambda s: s.delete_hint(hint_id), body.show, body.side)
 
     @router.post("/regions")
     def put_region(body: RegionBody) -> Response:
-        return edited(lambda s: s.put_region(body.region), body.show)
+        return edited(lambda s: s.put_region(body.region), body.show, body.side)
 
     @router.post("/undo")
     def undo(body: Show) -> Response:
-        return edited(lambda s: s.undo(), body.show)
+        return edited(lambda s: s.undo(), body.show, body.side)
 
     @router.post("/redo")
     def redo(body: Show) -> Response:
-        return edited(lambda s: s.redo(), body.show)
+        return edited(lambda s: s.redo(), body.show, body.side)
 
     @router.post("/cuts")
     def set_cut(body: Cut) -> Response:

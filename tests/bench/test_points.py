@@ -21,8 +21,11 @@ class TrueColours:
     def __init__(self, error):
         self.error = error
 
-    def predict(self, luma, hint_ab, hint_weight):
+    def predict(self, luma):
         return np.full((*luma.shape, 2), self.error, np.float32)
+
+    def carry(self, luma, ab, hint_ab, hint_weight):
+        return ab
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +52,7 @@ def test_protocol_reports_ours_and_the_peers(folder):
     assert len(result["cases"]) == 4
     summary = result["summary"]
     assert set(summary["psnr_db"]) == {"0", "10"}
-    assert set(summary["peers_psnr_db"]) == {"grey", "bilateral_solver", "geodesic"}
+    assert set(summary["peers_psnr_db"]) == {"grey", "solver", "bilateral_solver", "geodesic"}
     grey = summary["peers_psnr_db"]["grey"]["0"]
     assert summary["peers_psnr_db"]["bilateral_solver"]["0"] == grey
     for name in ("bilateral_solver", "geodesic"):

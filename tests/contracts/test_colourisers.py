@@ -1,4 +1,4 @@
-"""What every registered colouriser promises: L and hints in, chroma out, a value of its inputs alone."""
+"""What every registered colouriser promises: L in, chroma out, a value of its input alone; some carry hints."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import ModelMissingError, ShapeError
+from core.models.colouriser import Carries
 from tests.contracts.registered import PLUGINS
 
 COLOURISERS = sorted(PLUGINS.colourisers)
@@ -41,49 +42,81 @@ def test_there_is_one_that_needs_no_download() -> None:
     assert PLUGINS.colourisers.get("embedded")("cpu").fingerprint
 
 
+@pytest.fixture
+def carrier(colouriser: Any) -> Any:
+    if not isinstance(colouriser, Carries):
+        pytest.skip(f"{colouriser.name} colours, and leaves hints to others")
+    return colouriser
+
+
+def plain(size: tuple[int, int]) -> np.ndarray:
+    return np.full((*size, 2), (4.0, 12.0), np.float32)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_any_size(colouriser: Any, size: tuple[int, int]) -> None:
-    ab = colouriser.predict(luma(size), None, None)
+    ab = colouriser.predict(luma(size))
     assert ab.shape == (*size, 2)
     assert ab.dtype == np.float32
     assert np.isfinite(ab).all()
     assert np.abs(ab).max() < 200
 
 
-def test_a_value_of_its_inputs(colouriser: Any) -> None:
+def test_a_value_of_its_input(colouriser: Any) -> None:
     size = SIZES[0]
-    plain = colouriser.predict(luma(size), None, None)
-    colouriser.predict(luma(SIZES[1]), *hints(SIZES[1]))
-    assert np.array_equal(plain, colouriser.predict(luma(size), None, None))
+    first = colouriser.predict(luma(size))
+    colouriser.predict(luma(SIZES[1]))
+    assert np.array_equal(first, colouriser.predict(luma(size)))
 
 
 def test_inputs_are_left_alone(colouriser: Any) -> None:
-    size = SIZES[0]
-    given = (luma(size), *hints(size))
-    for plane in given:
-        plane.setflags(write=False)
-    before = [plane.copy() for plane in given]
-    colouriser.predict(*given)
-    assert all(np.array_equal(a, b) for a, b in zip(given, before, strict=True))
-
-
-def test_a_hint_without_weight_says_nothing(colouriser: Any) -> None:
-    size = SIZES[0]
-    ab, weight = hints(size)
-    silent = colouriser.predict(luma(size), ab, np.zeros_like(weight))
-    assert np.abs(silent - colouriser.predict(luma(size), None, None)).max() < 0.05
+    given = luma(SIZES[0])
+    given.setflags(write=False)
+    before = given.copy()
+    colouriser.predict(given)
+    assert np.array_equal(given, before)
 
 
 def test_threads_do_not_disturb_each_other(colouriser: Any) -> None:
-    size = SIZES[0]
-    cases = [(luma(size), None, None), (luma(size), *hints(size)), (luma(size)[::-1].copy(), None, None)] * 3
-    alone = [colouriser.predict(*case) for case in cases]
+    cases = [luma(SIZES[0]), luma(SIZES[1]), luma(SIZES[0])[::-1].copy()] * 3
+    alone = [colouriser.predict(case) for case in cases]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda case: colouriser.predict(*case), cases))
+        together = list(pool.map(colouriser.predict, cases))
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_planes_that_do_not_fit_are_refused(colouriser: Any) -> None:
+def test_what_is_no_plane_is_refused(colouriser: Any) -> None:
+    with pytest.raises(ShapeError):
+        colouriser.predict(np.zeros((8, 8, 3), np.float32))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_hints_are_carried_at_any_size_and_inputs_are_left_alone(carrier: Any, size: tuple[int, int]) -> None:
+    given = (luma(size), plain(size), *hints(size))
+    for plane in given:
+        plane.setflags(write=False)
+    before = [plane.copy() for plane in given]
+    ab = carrier.carry(*given)
+    assert ab.shape == (*size, 2)
+    assert ab.dtype == np.float32
+    assert np.isfinite(ab).all()
+    assert all(np.array_equal(a, b) for a, b in zip(given, before, strict=True))
+    assert np.array_equal(ab, carrier.carry(*given))
+
+
+def test_a_hint_without_weight_says_nothing(carrier: Any) -> None:
+    size = SIZES[0]
+    ab, weight = hints(size)
+    assert np.array_equal(carrier.carry(luma(size), plain(size), ab, np.zeros_like(weight)), plain(size))
+
+
+def test_a_hint_that_asks_for_what_is_there_changes_little(carrier: Any) -> None:
+    size = SIZES[0]
+    _, weight = hints(size)
+    assert np.abs(carrier.carry(luma(size), plain(size), plain(size), weight) - plain(size)).max() < 3.0
+
+
+def test_planes_that_do_not_fit_are_refused(carrier: Any) -> None:
     ab, weight = hints(SIZES[1])
     with pytest.raises(ShapeError):
-        colouriser.predict(luma(SIZES[0]), ab, weight)
+        carrier.carry(luma(SIZES[0]), plain(SIZES[0]), ab, weight)

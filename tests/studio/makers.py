@@ -75,16 +75,16 @@ def coloured_still():
 
 
 class Tint:
-    """A colouriser without a network: warm in the light, cold in the dark; obeys hints where their weight is 1."""
+    """A colouriser without a network: warm in the light, cold in the dark; carries hints nowhere beyond themselves."""
 
     name = "tint"
     fingerprint = "tint-1"
 
-    def predict(self, luma, hint_ab=None, hint_weight=None):
-        ab = np.stack([(luma - 50) * 0.1, (luma - 50) * 0.3], axis=-1).astype(np.float32)
-        if hint_ab is not None:
-            ab += hint_weight[..., None] * (hint_ab - ab)
-        return ab
+    def predict(self, luma):
+        return np.stack([(luma - 50) * 0.1, (luma - 50) * 0.3], axis=-1).astype(np.float32)
+
+    def carry(self, luma, ab, hint_ab, hint_weight):
+        return ab + hint_weight[..., None] * (hint_ab - ab)
 
 
 class Soften(StageBase):

@@ -123,6 +123,17 @@ def test_a_preview_agrees_with_the_render_at_the_hint(session):
     assert np.abs(at_once - rendered).max() < 0.02
 
 
+def test_a_preview_may_be_as_small_as_the_screen(session):
+    session.add_hint(POINT)
+    whole = session.preview(3)
+    side = max(whole.shape[:2]) // 2
+    small = session.preview(3, side=side)
+    assert max(small.shape[:2]) == side
+    reduced = cv2.resize(whole, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small - reduced).mean() < 0.02
+    assert np.array_equal(session.preview(3, side=4 * side), whole)
+
+
 def test_a_preview_keeps_showing_what_was_carried(session):
     """A hint carried to this frame does not vanish from it because another, not yet carried, was placed elsewhere."""
     session.add_hint({"frame": 0, "kind": "reference"}, image=makers.coloured_still())

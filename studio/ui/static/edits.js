@@ -19,7 +19,7 @@ export function edit(method, path, body, { since = performance.now() } = {}) {
   return tell(() =>
     inOrder(async () => {
       const show = store.frame;
-      const { note, blob } = await changeForPicture(method, path, { ...body, show });
+      const { note, blob } = await changeForPicture(method, path, { ...body, show, side: store.side });
       const bitmap = await createImageBitmap(blob);
       emit("edited", { frame: show, bitmap, since, note });
       await refresh();

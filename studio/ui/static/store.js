@@ -41,6 +41,7 @@ export const store = {
   online: true,
   saving: 0,
   frame: 0,
+  side: null, // longest side of the picture in pixels of the screen, where the film has more
   tool: "point",
   mode: "after",
   before: "source",

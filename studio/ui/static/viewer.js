@@ -10,6 +10,8 @@ import { count, emit, follow, hintById, on, set, shotAt, store } from "./store.j
 import { toast } from "./toast.js";
 import { Tools } from "./tools.js";
 
+// Hints are worked out at this size: smaller pictures would save nothing, and blur them.
+const LEAST_SIDE = 640;
 const EXACT_AFTER_MS = 300;
 // After an edit the exact picture means carrying the hint along its shot: not while the next one is being placed.
 const EXACT_AFTER_EDIT_MS = 1500;
@@ -195,10 +197,21 @@ class Viewer {
   }
 
   onSettled(frame, bitmap) {
-    keep("coloured", frame, bitmap);
+    const whole = !this.picture || bitmap.width >= this.picture.width;
+    if (whole) keep("coloured", frame, bitmap);
     if (frame !== store.frame) return;
     this.wanted = `${frame} ${keyOf("coloured", frame)}`;
-    this.exactSoon(frame, this.wanted);
+    if (whole || shotAt(frame)?.state !== "new") this.exactSoon(frame, this.wanted);
+    else this.wholeSoon(frame, this.wanted);
+  }
+
+  // An edit is answered with no more pixels than the screen had; all of them follow when nothing else is being done.
+  wholeSoon(n, mine) {
+    clearTimeout(this.exactTimer);
+    this.exactTimer = setTimeout(async () => {
+      const bitmap = await load("coloured", n).catch(() => null);
+      if (bitmap && mine === this.wanted && this.shownFrame === n) this.show(n, bitmap, "preview");
+    }, EXACT_AFTER_EDIT_MS);
   }
 
   // When nothing happens for a while the server's own picture, lossless, replaces the JPEG. A shot that was
@@ -321,6 +334,9 @@ class Viewer {
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (size && this.after) {
       const { scale, x, y } = this.camera;
+      const longest = Math.max(size.width, size.height);
+      const seen = Math.max(Math.ceil(longest * scale * this.ratio), LEAST_SIDE);
+      store.side = seen < longest ? seen : null;
       context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
       context.imageSmoothingEnabled = scale * this.ratio < 2.5;
       context.imageSmoothingQuality = "high";

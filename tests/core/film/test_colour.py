@@ -97,3 +97,12 @@ def test_what_is_no_hex_is_refused(text):
 def test_planes_must_fit():
     with pytest.raises(ShapeError, match="one size"):
         join(np.zeros((2, 3), np.float32), np.zeros((3, 2, 2), np.float32))
+
+
+def test_a_large_picture_is_joined_as_its_parts_are():
+    rng = np.random.default_rng(3)
+    luma = rng.uniform(0, 100, (1024, 640)).astype(np.float32)
+    ab = rng.normal(0, 60, (1024, 640, 2)).astype(np.float32)
+    whole = join(luma, ab)
+    parts = [join(luma[top : top + 128], ab[top : top + 128]) for top in range(0, 1024, 128)]
+    assert np.array_equal(whole, np.concatenate(parts))

@@ -109,18 +109,19 @@ class Double(StageBase):
 
 
 class Flickering:
-    """A colouriser whose answer jumps with the picture; hints are obeyed where their weight is 1."""
+    """A colouriser whose answer jumps with the picture; hints are carried nowhere beyond themselves."""
 
     name = "flickering"
     fingerprint = "flickering-1"
 
-    def predict(self, luma, hint_ab=None, hint_weight=None):
+    def predict(self, luma):
         seed = int(np.float64(luma).sum() * 1e3) % 2**32
         ab = np.empty((*luma.shape, 2), np.float32)
         ab[:] = 20 + np.random.default_rng(seed).normal(0, 8, 2)
-        if hint_ab is not None:
-            ab += hint_weight[..., None] * (hint_ab - ab)
         return ab
+
+    def carry(self, luma, ab, hint_ab, hint_weight):
+        return ab + hint_weight[..., None] * (hint_ab - ab)
 
 
 @dataclass

@@ -207,7 +207,7 @@ class FakeSession:
     def coloured_picture(self, n):
         return self.preview(n)
 
-    def preview(self, n, extra=None):
+    def preview(self, n, extra=None, side=None):
         grey = picture(n)
         luma = luma_of(grey)
         ab = np.zeros((H, W, 2), np.float32) + np.float32([4, 10])
