@@ -49,6 +49,7 @@ weights: $(VENV)/.stamp-run ## train the embedded colouriser anew, hours on a CP
 	@[ -n "$(DATA)" ] && [ -n "$(RUN)" ] || { echo "make weights: say DATA=folder with SOURCES.csv and stills/, and RUN=folder for the run" >&2; exit 2; }
 	$(PY) -m bench.train.train --data "$(DATA)" --run "$(RUN)/first" --config bench/train/embedded_first.toml $(TRAIN_ARGS)
 	$(PY) -m bench.train.train --data "$(DATA)" --run "$(RUN)" --begin "$(RUN)/first/checkpoint.pt" $(TRAIN_ARGS)
+	$(PY) -m bench.train.meant --data "$(DATA)" --run "$(RUN)"
 	$(PY) -m bench.train.export --data "$(DATA)" --run "$(RUN)"
 	$(PY) app.py bench points --data "$(DATA)" --json > "$(RUN)/points.json"
 	$(PY) -m bench.train.export --data "$(DATA)" --run "$(RUN)" --points "$(RUN)/points.json"

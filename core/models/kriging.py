@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TOLD = 7  # numbers by which it is judged what hints speak of
 HEADS = 4  # notions of being alike
 LENGTH = 8  # features to each
 CELL = 4  # places to a side of what becomes one sample
@@ -141,6 +142,16 @@ class Kriging(nn.Module):
         Returns:
             Chroma in the unit of the samples  [(P, 2) float32], and a share  [() float32 (0, 1)]
         """
+        (whole, thing), told = self.estimates(places, samples)
+        meant = torch.sigmoid(self.scene @ told)
+        return meant * whole + (1 - meant) * thing, meant
+
+    def estimates(self, places: Places, samples: Samples) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        """Estimate chroma if the whole picture is meant and if a thing is, and give what tells which.
+
+        Returns:
+            Chroma, twice  [(P, 2) float32 each], and what ``scene`` weighs  [(TOLD,) float32]
+        """
         known = samples.places
         noise = torch.diag(self._noise(samples))
         among, to = self._alike(known, known), self._alike(places, known)
@@ -159,11 +170,11 @@ class Kriging(nn.Module):
                 likely = likely - 0.5 * left_off @ told - root.diagonal().log().sum()
             estimates.append(torch.stack(columns, 1))
             evidence.append(likely)
-        meant = self._meant(samples, evidence[0] - evidence[1])
-        return meant * estimates[0] + (1 - meant) * estimates[1], meant
+        return (estimates[0], estimates[1]), self._told(samples, evidence[0] - evidence[1])
 
-    def _meant(self, samples: Samples, evidence: Tensor) -> Tensor:
-        """How likely it is that hints speak of the whole scene  [() float32 (0, 1)].
+    @staticmethod
+    def _told(samples: Samples, evidence: Tensor) -> Tensor:
+        """What tells whether hints speak of the whole picture  [(TOLD,) float32].
 
         Source of the evidence, the difference of the log marginal likelihoods: Rasmussen & Williams 2006, section 5.2.
         """
@@ -175,7 +186,7 @@ class Kriging(nn.Module):
         # In how many places samples gather: one over the chance that two of them are of one place.
         near = torch.exp(-0.5 * (at[:, None] - at).square().sum(2) / NEAR**2)
         gathered = (share[:, 0] @ near @ share[:, 0]).clamp(min=1e-4)
-        told = torch.stack(
+        return torch.stack(
             [
                 torch.log((share * asked.square()).sum() + 0.1),
                 torch.log(samples.cover.sum() + 0.1) - 2.0,
@@ -186,7 +197,6 @@ class Kriging(nn.Module):
                 torch.asinh(evidence),
             ]
         )
-        return torch.sigmoid(self.scene @ told)
 
     def deviation(self, places: Places, samples: Samples | None) -> Tensor:
         """How far chroma at places may lie from what is estimated there, the strength of the automatic colour aside.

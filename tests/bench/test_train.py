@@ -9,6 +9,7 @@ import torch
 from skimage import data
 
 from bench.train import export as exporting
+from bench.train import meant
 from bench.train.data import (
     Batches,
     frame_still,
@@ -22,7 +23,8 @@ from bench.train.data import (
 from bench.train.train import Config, Phase, Trainer, hinted_loss, loss_of, rate_at, read_config
 from core.film.colour import srgb_to_lab
 from core.models.device import set_threads
-from core.models.network import AB_SCALE
+from core.models.kriging import TOLD
+from core.models.network import AB_SCALE, ColourNet
 
 TINY = Config(
     seed=3, steps=18, batch=1, learning_rate=4e-3, warmup_steps=2, decay_from=12, weight_decay=0.01, ema=0.8,
@@ -221,3 +223,23 @@ def test_log_is_one_json_object_a_line(folder, tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines[0] == {"step": 0, "seconds": 0.0, "loss": 1.0}
     assert "| 0 | 23.00 | 23.50 | 27.00 | 29.00 | 8.00 | 14.00 |" in exporting.curve_table(tmp_path / "log.jsonl")
+
+
+def test_what_is_meant_is_told_from_what_separates_the_two():
+    generator = torch.Generator().manual_seed(0)
+    told = torch.randn(200, TOLD, generator=generator)
+    on_things = told[:, 2] > 0
+    good, bad = torch.full((200,), 0.001), torch.full((200,), 0.05)
+    cases = meant.Cases(told, torch.where(on_things, bad, good), torch.where(on_things, good, bad), 0 * good, on_things)
+    scene = meant.fit(cases, torch.zeros(TOLD))
+    assert scene[2] < -1
+    assert cases.loss(scene).mean() < cases.loss(torch.zeros(TOLD)).mean() - 0.3
+
+
+def test_cases_are_gathered_from_both_kinds_of_hints(folder):
+    net = ColourNet(TINY.widths).eval()
+    cases = meant.gather(net, shippable_stills(folder, {}), TINY, batches=3)
+    assert cases.told.shape[1] == TOLD
+    assert 0 < int(cases.on_things.sum()) < len(cases.on_things)
+    assert bool((cases.whole > 0).all() and (cases.thing > 0).all())
+    assert bool((cases.both.square() <= cases.whole * cases.thing * 1.001).all())
