@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.train.data import Batches, Pair, Still, shippable_stills
-from bench.train.train import GOOD_ENOUGH, HERE, Config, read_config
-from core.models.kriging import LEAST_TRUST, TOLD, picture
+from bench.train.train import GOOD_ENOUGH, HERE, Config, read_config, said_at_half
+from core.models.kriging import TOLD, picture
 from core.models.network import AB_SCALE, ColourNet
 
 SHAPES = [(128, 160), (160, 160), (144, 192)]
@@ -79,19 +79,17 @@ def _case(
     rng: np.random.Generator,
 ) -> tuple[Tensor, Tensor, bool] | None:  # fmt: skip
     n, row = at
-    weight = F.avg_pool2d(pairs.weight[n, row], 2)
-    asked = F.avg_pool2d(pairs.asked[n, row] * pairs.weight[n, row], 2) / weight.clamp(min=1e-6)
     wanted, truth = F.avg_pool2d(pairs.wanted[n, row], 2), F.avg_pool2d(pairs.truth[n], 2)
     on_things, base = bool(pairs.settled[n, row]), GAIN * seen
     if on_things and rng.random() < 0.5:
         base = truth
     elif on_things:  # over an automatic colour that is to stay wherever nothing was given another one
         wanted = torch.where(((wanted - truth).square().sum(0) > CHANGED**2)[None], wanted, base)
-    places, samples = picture(affinity, doubt, base, asked, weight)
-    if samples is None or not bool((weight > LEAST_TRUST).any()):
+    places, samples = picture(affinity, doubt, base, *said_at_half(pairs, n, row))
+    if samples is None:
         return None
-    some = torch.from_numpy(rng.integers(0, weight.numel(), PLACES))
-    (whole, thing), told = net.kriging.estimates(type(places)(*(part[some] for part in places)), samples)
+    some = torch.from_numpy(rng.integers(0, len(places.doubt), PLACES))
+    (whole, thing), told = net.kriging.estimates(places.some(some), samples)
     off = [estimate - wanted.flatten(1).T[some] for estimate in (whole, thing)]
     errors = [(a * b).sum(1).mean() for a, b in ((off[0], off[0]), (off[1], off[1]), (off[0], off[1]))]
     return told, torch.stack(errors), on_things

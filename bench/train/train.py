@@ -33,7 +33,7 @@ from bench.train.data import Batches, Pair, Still, read_still, shippable_stills,
 from core.film.colour import join, srgb_to_lab
 from core.models.colouriser import EmbeddedColouriser
 from core.models.device import pick_device, set_threads
-from core.models.kriging import LEAST_TRUST, places_of, samples_of
+from core.models.kriging import picture
 from core.models.network import AB_SCALE, BIN_CELL, BIN_SIDE, BIN_STEP, ColourNet, Sight
 
 HERE = Path(__file__).parent
@@ -120,6 +120,12 @@ def loss_of(guess: Tensor, truth: Tensor, config: Config) -> Tensor:
     return (huber * (1 + config.vivid * chroma.clamp(max=2.5))).mean() / delta**2
 
 
+def said_at_half(pairs: Pair, n: int, row: int) -> tuple[Tensor, Tensor]:
+    """What a set of hints asks for, at half the size  [(2, H / 2, W / 2) float32], and the trust in it  [(1, …)]."""
+    weight = F.avg_pool2d(pairs.weight[n, row], 2)
+    return F.avg_pool2d(pairs.asked[n, row] * pairs.weight[n, row], 2) / weight.clamp(min=1e-6), weight
+
+
 def hinted_loss(
     net: ColourNet, sight: Sight, pairs: Pair, config: Config, chance: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -143,23 +149,21 @@ def hinted_loss(
     """
     device = sight.ab.device
     seen, wanted = F.avg_pool2d(sight.ab.detach(), 2), F.avg_pool2d(pairs.wanted.flatten(0, 1), 2)
-    truth, weight = F.avg_pool2d(pairs.truth, 2), F.avg_pool2d(pairs.weight.flatten(0, 1), 2)
-    asked = F.avg_pool2d((pairs.asked * pairs.weight).flatten(0, 1), 2) / weight.clamp(min=1e-6)
-    size = (seen.shape[2], seen.shape[3])
+    truth = F.avg_pool2d(pairs.truth, 2)
     losses, unlikely = [], []
     sets = pairs.weight.shape[1]
     for n in range(len(seen)):
         # The automatic colour is shown stronger than it errs least with, by more or less.
         gain = 1.0 + (config.liveliest - 1.0) * float(torch.rand((), generator=chance))
         for row in range(n * sets, (n + 1) * sets):
-            if not bool((weight[row] > LEAST_TRUST).any()):
-                continue
             # Where all else is right already, whatever a hint spills is an error: else it would hide among the others.
             base = truth[n] if pairs.settled[n, row - n * sets] else gain * seen[n].float()
-            places = places_of(sight.affinity[n].float(), sight.doubt[n].float(), base)
-            samples = samples_of(places, size, asked[row], weight[row])
-            some = torch.randint(0, size[0] * size[1], (PLACES,), generator=chance).to(device)
-            here = type(places)(*(part[some] for part in places))
+            said = said_at_half(pairs, n, row - n * sets)
+            places, samples = picture(sight.affinity[n].float(), sight.doubt[n].float(), base, *said)
+            if samples is None:
+                continue
+            some = torch.randint(0, len(places.doubt), (PLACES,), generator=chance).to(device)
+            here = places.some(some)
             found, deviation = net.kriging(here, samples), net.kriging.deviation(here, samples)
             square = (found - wanted[row].flatten(1).T[some]).square().sum(1)
             losses.append(0.5 * torch.log(square.mean() + GOOD_ENOUGH**2))

@@ -172,15 +172,19 @@ class EmbeddedColouriser:
         self._sights: OrderedDict[bytes, Sight] = OrderedDict()
         typical = torch.zeros(1, 1, 192, WORKING_LONG_SIDE)
         self.precision = choose(lambda: self._ready()(typical.to(self.device)), self.device)
-        self.fingerprint = f"embedded-{CODE_VERSION}-{self.precision}-{self._sha256}"
+        self.fingerprint = f"embedded-{CODE_VERSION}-{self.automatic_long_side}-{self.precision}-{self._sha256}"
 
     @classmethod
     def around(cls, network: ColourNet, device: str | None = None) -> EmbeddedColouriser:
         """One of a network at hand, as training has it between two steps; nothing it says is to be kept."""
         made = cls(device)
         made.fingerprint = f"embedded-{CODE_VERSION}-unnamed"
-        made._network = fold_norms(network).requires_grad_(False).to(made.device)
+        made._network = made._prepared(network)
         return made
+
+    def _prepared(self, network: ColourNet) -> ColourNet:
+        folded = fold_norms(network).requires_grad_(False)
+        return folded.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def _ready(self) -> ColourNet:
         with self._lock:
@@ -188,8 +192,7 @@ class EmbeddedColouriser:
                 weights = load_weights(self._path, sha256=self._sha256)
                 network = ColourNet(widths_of(weights))
                 fill(network, weights, self._path.name)
-                folded = fold_norms(network).requires_grad_(False)
-                self._network = folded.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+                self._network = self._prepared(network)
             return self._network
 
     def predict(self, luma: Plane) -> Plane:

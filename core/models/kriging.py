@@ -46,6 +46,10 @@ class Places(NamedTuple):
     doubt: Tensor
     ab: Tensor
 
+    def some(self, index: Tensor) -> Places:
+        """Only these of them."""
+        return Places(*(part[index] for part in self))
+
 
 class Samples(NamedTuple):
     """What hints say, cell by cell.

@@ -20,7 +20,7 @@ from core.guided import upsample_chroma
 from core.models.colouriser import Colouriser, Suggests, automatic_chroma
 
 Array = NDArray[np.float32]
-_VERSION = 5
+_VERSION = 6
 # What one step along the flow leaves of a neighbour's say, besides the flow's own trust.
 _DECAY = np.float32(0.9)
 
@@ -47,13 +47,11 @@ class AutomaticPass:
         Returns:
             [(h, w, 2) float32 Lab a* b*]
         """
-        luma = self._asked(n)
-        key = fingerprint(
-            "automatic", _VERSION, self._colouriser.fingerprint, list(luma.shape), self._motion.luma_key(n)
-        )
+        # The size it is asked at follows from the colouriser and the luma: for the key alone no luma is fetched.
+        key = fingerprint("automatic", _VERSION, self._colouriser.fingerprint, self._motion.luma_key(n))
         held = self._cache.get(key)
         if held is None:
-            held = {"ab": automatic_chroma(self._colouriser, luma).astype(np.float16)}
+            held = {"ab": automatic_chroma(self._colouriser, self._asked(n)).astype(np.float16)}
             self._cache.put(key, held)
         return held["ab"].astype(np.float32)
 
