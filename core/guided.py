@@ -1,8 +1,10 @@
 """Chroma brought from working size to full size, guided by the film's own luma.
 
 Chroma is explained by luma in small windows as ``ab = slope * L + offset``; the two coefficients, not the chroma, are
-brought up to full size, and the full-size luma makes chroma's borders as sharp as its own. Slopes are bounded, and the
-result is kept within what the working-size chroma says nearby, so that no halo of a foreign colour arises.
+brought up to full size, and the full-size luma makes chroma's borders as sharp as its own. Where luma explains little
+of chroma's change, the slope a small window fits is chance, and would print luma's texture into the colour: it counts
+by how much it explains. The result is kept within what the working-size chroma says nearby, so that no halo of a
+foreign colour arises.
 
 Source: He & Sun 2015, "Fast guided filter"; He, Sun & Tang 2013, "Guided image filtering".
 """
@@ -21,6 +23,7 @@ Plane = NDArray[np.float32]
 
 RADIUS = 1  # windows of 3x3 at working size: chroma is re-sharpened, not blurred
 EPSILON = 4.0  # L*^2: where luma varies by less than 2 L*, its noise must not colour chroma
+DOUBT = 2  # power of the explained share of variance that a slope is scaled by: flat between 2 and 4
 
 
 def upsample_chroma(luma_small: Plane, ab_small: Plane, luma_full: Plane) -> Plane:
@@ -53,9 +56,12 @@ def upsample_chroma(luma_small: Plane, ab_small: Plane, luma_full: Plane) -> Pla
         return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT_101), np.float32)
 
     mean_l = mean(luma_small)
-    variance = mean(luma_small * luma_small) - mean_l * mean_l
-    covariance = mean(luma_small[..., None] * ab_small) - mean_l[..., None] * mean(ab_small)
-    slope = covariance / (np.maximum(variance, 0.0) + np.float32(EPSILON))[..., None]
+    mean_ab = mean(ab_small)
+    variance = (np.maximum(mean(luma_small * luma_small) - mean_l * mean_l, 0.0) + np.float32(EPSILON))[..., None]
+    covariance = mean(luma_small[..., None] * ab_small) - mean_l[..., None] * mean_ab
+    varied = np.maximum(mean(ab_small * ab_small) - mean_ab * mean_ab, np.float32(1e-6))
+    explained = np.minimum(covariance * covariance / (variance * varied), 1.0)
+    slope = covariance / variance * explained**DOUBT
     # What the fit leaves over stays in the offset, so that the frame's luma at working size gives the chroma itself.
     offset = ab_small - slope * luma_small[..., None]
     kernel = np.ones((3, 3), np.uint8)
