@@ -94,7 +94,7 @@ def serve(args: Namespace) -> Answer:
 
 def bench(args: Namespace) -> Answer:
     """`bench`: one measurement."""
-    result = load("bench.index:run_bench")(args.name, args.data, limit=args.limit, seed=args.seed)
+    result = load("bench.index:run_bench")(args.name, args.data, limit=args.limit, seed=args.seed, stills=args.stills)
     return Answer(result, tuple(load("bench.index:table")(result).splitlines()))
 
 

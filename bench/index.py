@@ -17,19 +17,22 @@ from core.errors import InputError
 Result = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"  # beside the project, where its makers keep it
-NAMES = ("points", "exemplar", "regions", "flow", "interpolate", "repair", "speed", "latency")
+NAMES = ("points", "exemplar", "regions", "flow", "interpolate", "repair", "speed", "latency", "suggestions")
+HAVE_STILLS = frozenset({"points", "suggestions"})
 NEEDS_NO_DATA = frozenset({"speed", "latency"})
 
 
-def _run(name: str, data: Path | None, *, limit: int | None = None, seed: int = 0) -> Result:
-    result: Result = import_module(f"bench.{name}").run(data, limit=limit, seed=seed)
+def _run(name: str, data: Path | None, **options: Any) -> Result:
+    result: Result = import_module(f"bench.{name}").run(data, **options)
     return result
 
 
 BENCHES: dict[str, Callable[..., Result]] = {name: partial(_run, name) for name in NAMES}
 
 
-def run_bench(name: str, data: str | Path | None = None, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
+def run_bench(
+    name: str, data: str | Path | None = None, limit: int | None = None, seed: int = 0, stills: str | None = None
+) -> dict[str, Any]:
     """Run one measurement.
 
     Args:
@@ -37,18 +40,22 @@ def run_bench(name: str, data: str | Path | None = None, limit: int | None = Non
         data: folder of test films, laid out as ``SOURCES.csv`` in it says; None: the one beside the project
         limit: at most so many cases, for a quick look; None: all
         seed: of everything drawn by chance
+        stills: folder of photographs below ``stills/`` in the data; None: the measurement's own choice
 
     Returns:
         ``{"name", "cases", "summary"}`` and what else the measurement has to say.
 
     Raises:
-        InputError: no such measurement, or its data is not there.
+        InputError: no such measurement, or its data is not there; or it takes no ``stills``.
     """
     if name not in BENCHES:
         raise InputError(f"unknown measurement '{name}'; known: {', '.join(BENCHES)}")
     if limit is not None and limit < 1:
         raise InputError(f"--limit {limit}: expected 1 or more")
-    return BENCHES[name](_folder(name, data), limit=limit, seed=seed)
+    if stills is not None and name not in HAVE_STILLS:
+        raise InputError(f"bench {name} takes no --stills; those that do: {', '.join(sorted(HAVE_STILLS))}")
+    chosen = {} if stills is None else {"stills": stills}
+    return BENCHES[name](_folder(name, data), limit=limit, seed=seed, **chosen)
 
 
 def _folder(name: str, data: str | Path | None) -> Path | None:

@@ -1,32 +1,45 @@
 """Contact sheets for eyes: ``python -m bench.sheets --data DIR --out DIR``.
 
 ``stills.jpg``: photographs never trained on, in grey, coloured unasked, under ten points of their true colours, and as
-they were. ``old.jpg``: frames of the old films, as found and coloured unasked; there is no truth.
+they were. ``old.jpg``: frames of the old films and photographs, as found and coloured unasked; there is no truth.
+``old_hinted.jpg``: of each film one frame under a few points, of invented colours, that lie in ``bench/old``, and one
+frame that they were carried to.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.clips import TrueClip
 from bench.contact_sheet import contact_sheet
+from bench.exemplar import ClipMotion, Memory, carry, timeline_of
 from bench.metrics import psnr, to_8bit
 from bench.points import pictures
 from bench.train.data import read_still, zhang_points
-from core.colourise import automatic_of, colourise_frame
+from core.colourise import ColouriseParams, automatic_of, colourise_frame
+from core.contract.sources import FrameSource
 from core.decode import open_source
 from core.film.colour import join, luma_of, srgb_to_lab
+from core.film.timebase import FrameRange
 from core.models.colouriser import EmbeddedColouriser
+from core.render.automatic import AutomaticPass
+from core.render.motion import CoarseMotion
 from hints.field import HintField
+from hints.hint import HintSet
+from hints.interchange import load
 
 Picture = NDArray[np.uint8]
 POINTS = 10
 PER_FILM = 2
+HINTS = Path(__file__).parent / "old"
+CARRIED = 12  # frames on from the hints, where the film's shot is as long
 COLUMNS = 2  # pairs of an old frame in a row of their sheet
 
 
@@ -63,17 +76,53 @@ def old_sheet(data: Path, ours: EmbeddedColouriser) -> Picture:
     return contact_sheet(rows, ("as found", "automatic") * COLUMNS, width=300)
 
 
+def hinted_sheet(data: Path, ours: EmbeddedColouriser) -> Picture:
+    """Frames of old films under a few points, and farther on: as found, automatic, hinted  [(h, w, 3) uint8]."""
+    rows = []
+    for path in sorted(HINTS.glob("*.json")):
+        clip, hints = _hinted_clip(data / "old" / path.stem, path)
+        motion, timeline = ClipMotion(clip), timeline_of(clip)
+        source, _ = carry(hints, clip, motion)
+        coarse = CoarseMotion(motion, motion.estimator, Memory())
+        automatic = AutomaticPass(motion, coarse, ours, Memory())
+        for n in (0, len(clip.frames) - 1):
+            auto = automatic.at(n, timeline.shots[0].range, ColouriseParams().steady)
+            luma = motion.full(n)
+            told = colourise_frame(luma, auto, ours, field=source.field(n), luma=motion.luma(n))
+            shown = [to_8bit(join(luma, ab)) for ab in (colourise_frame(luma, auto, ours), told)]
+            words = f"{path.stem} {clip.numbers[n]}   {len(hints.hints)} points on frame {clip.numbers[0]}"
+            rows.append((words, [clip.frames[n], *shown]))
+    return contact_sheet(rows, ("as found", "automatic", "hinted"), width=420)
+
+
+def _hinted_clip(place: Path, path: Path) -> tuple[TrueClip, HintSet]:
+    """Frames of an old film from the one that is hinted at, and the hints, numbered as those frames."""
+    film = _film(place)
+    hints = load(path, size=film.clip.size, count=film.clip.count)
+    first = hints.hints[0].frame
+    numbers = FrameRange(first, min(first + CARRIED + 1, film.clip.count))
+    frames = tuple(to_8bit(film.frame(n).rgb) for n in numbers)
+    film.close()
+    moved = tuple(replace(hint, frame=hint.frame - first) for hint in hints.hints)
+    return TrueClip(place.name, frames, tuple(numbers)), HintSet(hints.regions, moved)
+
+
+def _film(place: Path) -> FrameSource:
+    films = sorted(place.glob("*.mp4"))
+    return open_source(films[0] if films else place)
+
+
 def _fitted(picture: Picture, size: tuple[int, int]) -> Picture:
     return np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _old_frames(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     for place in sorted(p for p in folder.iterdir() if p.is_dir()):
-        photographs, films = sorted(place.glob("*.jpg")), sorted(place.glob("*.mp4"))
-        if photographs and not films and len(photographs) < 12:
+        photographs = sorted(place.glob("*.jpg"))
+        if photographs:
             yield from ((f"{place.name}/{p.name}", read_still(p)) for p in photographs)
             continue
-        film = open_source(films[0] if films else place)
+        film = _film(place)
         for i in range(PER_FILM):
             n = film.clip.count * (2 * i + 1) // (2 * PER_FILM)
             yield f"{place.name} {n}", film.frame(n).rgb
@@ -89,7 +138,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     ours = EmbeddedColouriser()
-    for name, sheet in (("stills", stills_sheet(args.data, ours, args.count)), ("old", old_sheet(args.data, ours))):
+    sheets = {
+        "stills": stills_sheet(args.data, ours, args.count),
+        "old": old_sheet(args.data, ours),
+        "old_hinted": hinted_sheet(args.data, ours),
+    }
+    for name, sheet in sheets.items():
         path = args.out / f"{name}.jpg"
         cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
         print(path)

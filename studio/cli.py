@@ -167,9 +167,12 @@ def _models(commands: Commands) -> None:
 
 def _bench(commands: Commands) -> None:
     c = _command(commands, "bench", "bench", "measure against truth and peers")
-    c.add_argument("name", metavar="NAME", help="points, exemplar, regions, flow, interpolate, repair, speed, latency")
+    c.add_argument(
+        "name", metavar="NAME", help="points, exemplar, regions, flow, interpolate, repair, speed, latency, suggestions"
+    )
     c.add_argument("--data", metavar="DIR", help="folder of test films")
     c.add_argument("--limit", type=int, metavar="N", help="at most so many cases")
+    c.add_argument("--stills", metavar="FOLDER", help="photographs of points and suggestions: bsds500 or imagenet")
     c.add_argument("--seed", type=int, default=0, help="of everything drawn by chance; default 0")
 
 

@@ -34,7 +34,7 @@ from core.solver import spread
 Plane = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
-CODE_VERSION = 3  # raise it whenever the same weights would give other colours: cache keys hold it
+CODE_VERSION = 4  # raise it whenever the same weights would give other colours: cache keys hold it
 WORKING_LONG_SIDE = 256  # at which hints are carried
 AUTOMATIC_LONG_SIDE = 128  # unasked, the network sees the scene, and was taught it on small pictures
 # What errs least is paler than anything that is likely. This much more gives six tenths of the colourfulness of
@@ -195,6 +195,11 @@ class EmbeddedColouriser:
                 self._network = self._prepared(network)
             return self._network
 
+    @property
+    def prior(self) -> Plane:
+        """How often photographs have the chroma of each bin  [(BIN_SIDE ** 2,) float32, sums to 1]."""
+        return cast(Plane, self._ready().prior.float().cpu().numpy())
+
     def predict(self, luma: Plane) -> Plane:
         """Predict chroma for one frame of which nothing was said; best at ``AUTOMATIC_LONG_SIDE``, right at any size.
 
@@ -305,7 +310,7 @@ class EmbeddedColouriser:
         with torch.inference_mode(), running_at(self.precision, self.device):
             logits = network.odds(shown)[0][about].float().cpu().numpy()
             means = F.avg_pool2d(shown[0], BIN_CELL)[0][about].float().cpu().numpy()
-        told = sharpened(logits, network.prior.float().cpu().numpy())
+        told = sharpened(logits, self.prior)
         off = (means + 1.0) * 50.0 - luma[at]  # back to L*
         alike = np.exp(-np.square(off / SAME_SURFACE)) + np.float32(1e-3)
         return likeliest(np.asarray((told * alike).sum(axis=(1, 2)) / alike.sum(), np.float32), count)

@@ -13,16 +13,42 @@ from numpy.typing import NDArray
 
 from core.colourise import Automatic, Motion, Store, automatic_size, resized
 from core.contract.fingerprint import fingerprint
-from core.film.colour import fit_gamut
+from core.film.colour import delta_e, fit_gamut
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
 from core.guided import upsample_chroma
 from core.models.colouriser import Colouriser, Suggests, automatic_chroma
 
 Array = NDArray[np.float32]
-_VERSION = 6
+_VERSION = 7
 # What one step along the flow leaves of a neighbour's say, besides the flow's own trust.
 _DECAY = np.float32(0.9)
+_TOLD_APART = 5.0  # CIEDE2000 from which two swatches side by side are two colours
+
+
+def likely_colours(colouriser: Colouriser, luma: Array, at: tuple[int, int], count: int) -> Array:
+    """Likely colours of one place, as sRGB shows them at its luma, none hard to tell from a likelier one.
+
+    Args:
+        colouriser: who is asked.
+        luma: as it is asked  [(h, w) float32 [0, 100] L*]
+        at: row and column.
+        count: at most so many.
+
+    Returns:
+        L*, a*, b*, share; the likeliest first  [(m, 4) float32]; none where the colouriser knows of none
+    """
+    if not isinstance(colouriser, Suggests):
+        return np.zeros((0, 4), np.float32)
+    # Near black and white the gamut brings unlike colours together: more are asked for than are wanted.
+    found = colouriser.suggest(luma, at, 2 * count)
+    own = np.full(len(found), luma[at], np.float32)
+    lab = np.column_stack([own, fit_gamut(own, np.ascontiguousarray(found[:, :2]))]).astype(np.float32)
+    chosen: list[int] = []
+    for i in range(len(lab)):
+        if all(delta_e(lab[i], lab[j]) >= _TOLD_APART for j in chosen):
+            chosen.append(i)
+    return np.column_stack([lab, found[:, 2]])[chosen[:count]]
 
 
 class AutomaticPass:
@@ -66,14 +92,10 @@ class AutomaticPass:
         Returns:
             L*, a*, b*, share; the likeliest first  [(m, 4) float32]; none where the colouriser knows of none
         """
-        if not isinstance(self._colouriser, Suggests):
-            return np.zeros((0, 4), np.float32)
         luma = self._asked(n)
         h, w = luma.shape
         at = min(int(xy[1] * h), h - 1), min(int(xy[0] * w), w - 1)
-        found = self._colouriser.suggest(luma, at, count)
-        own = np.full(len(found), luma[at], np.float32)
-        return np.column_stack([own, fit_gamut(own, found[:, :2]), found[:, 2]])
+        return likely_colours(self._colouriser, luma, at, count)
 
     def _asked(self, n: int) -> Array:
         """Luma of frame ``n`` at the size at which colour without hints is asked for."""

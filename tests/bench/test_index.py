@@ -17,8 +17,8 @@ def measured(monkeypatch):
     """A measurement named points that tells what it was given."""
     given = []
 
-    def run(data, *, limit=None, seed=0):
-        given.append((data, limit, seed))
+    def run(data, *, limit=None, seed=0, **more):
+        given.append((data, limit, seed, *more.values()))
         return {"name": "points", "cases": [], "summary": {}}
 
     monkeypatch.setitem(sys.modules, "bench.points", SimpleNamespace(run=run))
@@ -27,12 +27,14 @@ def measured(monkeypatch):
 
 
 def test_the_contracts_names_are_all_there():
-    assert list(BENCHES) == ["points", "exemplar", "regions", "flow", "interpolate", "repair", "speed", "latency"]
+    assert {"points", "exemplar", "regions", "flow", "interpolate", "repair", "speed", "latency"} <= set(BENCHES)
 
 
 def test_arguments_reach_the_measurement(measured, tmp_path):
     assert run_bench("points", tmp_path, limit=3, seed=7)["name"] == "points"
     assert measured == [(tmp_path, 3, 7)]
+    run_bench("points", tmp_path, stills="imagenet")
+    assert measured[1:] == [(tmp_path, None, 0, "imagenet")]
 
 
 def test_the_folder_beside_the_project_is_taken_where_none_is_given(measured, tmp_path, monkeypatch):
@@ -55,6 +57,8 @@ def test_missing_data_is_said_in_one_line(measured, tmp_path, monkeypatch):
 def test_what_there_is_not_is_refused():
     with pytest.raises(InputError, match="known: points, exemplar"):
         run_bench("beauty")
+    with pytest.raises(InputError, match="points, suggestions"):
+        run_bench("speed", stills="imagenet")
     with pytest.raises(InputError, match="--limit 0"):
         run_bench("speed", limit=0)
 

@@ -47,6 +47,12 @@ def test_the_colour_is_right_inside_and_does_not_spill(case):
     assert case["delta_e_spill"] < 1
 
 
+def test_every_part_of_the_line_is_told_by_itself(case):
+    assert list(case["of"]) == ["field", "solver"]
+    assert case["delta_e_inside"] == case["of"]["solver"]["delta_e_inside"]
+    assert all(part["psnr_db_inside"] > 25 and part["delta_e_spill"] < 1 for part in case["of"].values())
+
+
 def test_hints_hold_the_mean_true_colour():
     clip, masks = passing(2)
     hints = region_hints(clip, masks, (0,))
