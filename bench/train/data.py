@@ -414,20 +414,23 @@ class Pair(NamedTuple):
     settled: Tensor
 
 
-def make_pair(rgb: Plane, rng: Rng) -> Pair:
+def make_pair(rgb: Plane, rng: Rng, *, hinted: bool = True) -> Pair:
     """Make one training pair: points on the photograph as it is, and hints of any kind, perhaps of other colours.
 
     Args:
         rgb: the photograph  [(H, W, 3) float32 [0, 1] R'G'B']
         rng: source of chance
+        hinted: whether anything is hinted at; without it, only the colour unasked is learned, at half the cost
     """
     lab = srgb_to_lab(rgb)
     luma = old_luma(rgb, rng) if rng.random() < 0.5 else np.ascontiguousarray(lab[..., 0])
-    points, points_weight = _points(lab[..., 1:], lab, rng)
-    settled = bool(rng.random() < SOME_OBJECTS)
+    nothing = np.zeros_like(lab[..., 1:]), np.zeros_like(luma)
+    points, points_weight = _points(lab[..., 1:], lab, rng) if hinted else nothing
+    settled = hinted and bool(rng.random() < SOME_OBJECTS)
+    other, (hint, weight) = lab, nothing
     if settled:
         other, hint, weight = some_objects(lab, rng)
-    else:
+    elif hinted:
         other = recolour(lab, rng) if rng.random() < RECOLOURED else lab
         hint, weight = simulate_hints(other, rng)
 
@@ -444,14 +447,28 @@ def make_pair(rgb: Plane, rng: Rng) -> Pair:
     )
 
 
+@dataclass(frozen=True)
+class Phase:
+    """What is drawn from a step on.
+
+    Attributes:
+        from_step: the first
+        shapes: each (h, w) a multiple of 16; one is drawn for each step
+        hints_every: of so many steps one has hints; the others teach the colour unasked alone
+    """
+
+    from_step: int
+    shapes: list[tuple[int, int]]
+    hints_every: int = 1
+
+
 class Batches(Dataset[Pair]):
     """Whole batches by step number, the same for the same seed.
 
     Args:
         stills: the photographs
         batch: pairs per batch at 128x128; larger shapes get fewer, for about the same cost
-        shapes: shapes of each phase, each (h, w) a multiple of 16; one is drawn for each step
-        phases: first step of each phase
+        phases: in the order of their first steps
         seed: of everything drawn
         part: which replica this is, of how many: each makes its own rows of the batch
     """
@@ -460,12 +477,11 @@ class Batches(Dataset[Pair]):
         self,
         stills: list[Still],
         batch: int,
-        shapes: list[list[tuple[int, int]]],
-        phases: list[int],
+        phases: list[Phase],
         seed: int,
         part: tuple[int, int] = (0, 1),
     ) -> None:
-        self.stills, self.batch, self.shapes, self.phases, self.seed = stills, batch, shapes, phases, seed
+        self.stills, self.batch, self.phases, self.seed = stills, batch, phases, seed
         self.replica, self.replicas = part
         weights = np.array([s.weight for s in stills])
         self.share = weights / weights.sum()
@@ -477,17 +493,18 @@ class Batches(Dataset[Pair]):
         """Make this replica's part of the batch of ``step``, stacked along a new first dimension."""
         cv2.setNumThreads(1)
         rng = np.random.default_rng((self.seed, step))
-        phase = int(np.searchsorted(self.phases, step, side="right")) - 1
-        h, w = self.shapes[phase][rng.integers(0, len(self.shapes[phase]))]
+        phase = [phase for phase in self.phases if phase.from_step <= step][-1]
+        h, w = phase.shapes[rng.integers(0, len(phase.shapes))]
+        hinted = step % phase.hints_every == 0
         count = max(2 * self.replicas, round(self.batch * 128 * 128 / (h * w)))
-        pairs = [self._pair(h, w, step, row) for row in range(self.replica, count, self.replicas)]
+        pairs = [self._pair(h, w, step, row, hinted) for row in range(self.replica, count, self.replicas)]
         return Pair(*(torch.stack(parts) for parts in zip(*pairs, strict=True)))
 
-    def _pair(self, h: int, w: int, step: int, row: int) -> Pair:
+    def _pair(self, h: int, w: int, step: int, row: int, hinted: bool) -> Pair:
         rng = np.random.default_rng((self.seed, step, row))
         while True:
             still = self.stills[rng.choice(len(self.stills), p=self.share)]
-            pair = make_pair(frame_still(read_still(still.path), h, w, rng), rng)
+            pair = make_pair(frame_still(read_still(still.path), h, w, rng), rng, hinted=hinted)
             # Photographs without colour teach the network to give none: only a few of them are let in.
             if float(pair.truth.square().sum(0).sqrt().mean()) * AB_SCALE >= 4.0 or rng.random() < 0.1:
                 return pair

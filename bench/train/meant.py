@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.train.data import Batches, Pair, Still, shippable_stills
+from bench.train.data import Batches, Pair, Phase, Still, shippable_stills
 from bench.train.train import GOOD_ENOUGH, HERE, Config, read_config, said_at_half
 from core.models.kriging import TOLD, picture
 from core.models.network import AB_SCALE, ColourNet
@@ -58,7 +58,7 @@ class Cases:
 @torch.no_grad()
 def gather(net: ColourNet, stills: list[Still], config: Config, batches: int = BATCHES) -> Cases:
     """Try both estimates on simulated hints."""
-    made = Batches(stills, config.batch, [SHAPES], [0], config.seed + 1)
+    made = Batches(stills, config.batch, [Phase(0, SHAPES)], config.seed + 1)
     rng, rows = np.random.default_rng(config.seed), []
     for step in range(batches):
         pairs = made[step]

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from bench.metrics import psnr, to_8bit
-from bench.train.data import Batches, Pair, Still, read_still, shippable_stills, zhang_points
+from bench.train.data import Batches, Pair, Phase, Still, read_still, shippable_stills, zhang_points
 from core.film.colour import join, srgb_to_lab
 from core.models.colouriser import EmbeddedColouriser
 from core.models.device import pick_device, set_threads
@@ -39,14 +39,6 @@ from core.models.network import AB_SCALE, BIN_CELL, BIN_SIDE, BIN_STEP, ColourNe
 HERE = Path(__file__).parent
 PLACES = 1024  # of each picture at which the hinted loss is taken
 GOOD_ENOUGH = 1.0 / AB_SCALE  # an error of one unit of a*b* is not seen: less is not striven for
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Shapes drawn from a step on."""
-
-    from_step: int
-    shapes: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -356,8 +348,7 @@ class Trainer:
     def train(self, *, workers: int = 0, validate_on: Sequence[Path] = ()) -> None:
         """Train until ``config.steps``, or until asked to stop, saving on the way."""
         c = self.config
-        shapes, starts = [p.shapes for p in c.phases], [p.from_step for p in c.phases]
-        batches = Batches(self.stills, c.batch, shapes, starts, c.seed, (self.replica, self.replicas))
+        batches = Batches(self.stills, c.batch, c.phases, c.seed, (self.replica, self.replicas))
         loader = DataLoader(
             batches,
             batch_size=None,

@@ -12,6 +12,7 @@ from bench.train import export as exporting
 from bench.train import meant
 from bench.train.data import (
     Batches,
+    Phase,
     frame_still,
     make_pair,
     old_luma,
@@ -20,7 +21,7 @@ from bench.train.data import (
     simulate_hints,
     some_objects,
 )
-from bench.train.train import Config, Phase, Trainer, hinted_loss, loss_of, rate_at, read_config
+from bench.train.train import Config, Trainer, hinted_loss, loss_of, rate_at, read_config
 from core.film.colour import srgb_to_lab
 from core.models.device import set_threads
 from core.models.kriging import TOLD
@@ -90,16 +91,16 @@ def test_a_run_can_begin_with_another_s_weights(folder, tmp_path):
 
 def test_a_batch_can_be_made_again(folder):
     stills = shippable_stills(folder, {})
-    one, two = (Batches(stills, 1, [[(32, 48)]], [0], 5)[7] for _ in range(2))
+    one, two = (Batches(stills, 1, [Phase(0, [(32, 48)])], 5)[7] for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
-    other = Batches(stills, 1, [[(32, 48)]], [0], 5)[8]
+    other = Batches(stills, 1, [Phase(0, [(32, 48)])], 5)[8]
     assert other.luma.shape != one.luma.shape or not torch.equal(other.luma, one.luma)
 
 
 def test_replicas_share_a_batch_between_them(folder):
     stills = shippable_stills(folder, {})
-    whole = Batches(stills, 1, [[(32, 32)]], [0], 5)[2].truth
-    parts = [Batches(stills, 1, [[(32, 32)]], [0], 5, (r, 2))[2].truth for r in range(2)]
+    whole = Batches(stills, 1, [Phase(0, [(32, 32)])], 5)[2].truth
+    parts = [Batches(stills, 1, [Phase(0, [(32, 32)])], 5, (r, 2))[2].truth for r in range(2)]
     assert torch.equal(whole[0::2], parts[0])
     assert torch.equal(whole[1::2], parts[1])
 
@@ -181,7 +182,7 @@ def test_loss_falls_and_weights_go_out(folder, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     trainer = Trainer(TINY, shippable_stills(folder, {}), run, torch.device("cpu"))
-    batches = Batches(trainer.stills, TINY.batch, [[(32, 32)]], [0], 99)
+    batches = Batches(trainer.stills, TINY.batch, [Phase(0, [(32, 32)])], 99)
     held = [batches[0], batches[1]]
 
     def losses():
