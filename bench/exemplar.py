@@ -31,7 +31,7 @@ from core.errors import InputError
 from core.film.colour import Array, join, srgb_to_lab
 from core.film.shot import shots_from_cuts
 from core.flow import DisFlow, FlowPair, to_working, warp
-from core.models.colouriser import EmbeddedColouriser, working_size
+from core.models.colouriser import EmbeddedColouriser, Looks, working_size
 from core.render.automatic import AutomaticPass
 from core.render.motion import CoarseMotion
 from hints.hint import Hint, HintSet
@@ -45,10 +45,16 @@ Chroma = Callable[[int], Array]
 
 
 class ClipMotion:
-    """Luma and flow of a clip; fulfils `hints.propagate.Motion`."""
+    """Luma and flow of a clip; fulfils `hints.propagate.Motion`.
 
-    def __init__(self, clip: TrueClip) -> None:
+    Args:
+        clip: whose L* is taken.
+        looks: tells what places look like, or None.
+    """
+
+    def __init__(self, clip: TrueClip, looks: Looks | None = None) -> None:
         self.clip = clip
+        self.looks = looks
         self.estimator = DisFlow()
         self.seconds = 0.0
 
@@ -150,7 +156,7 @@ def measure(
         keyframes: frames given as references.
         every: measure every so many frames only (CDC then spans as many more).
     """
-    motion = ClipMotion(clip)
+    motion = ClipMotion(clip, colouriser)
     source, seconds = carry(HintSet((), tuple(reference(clip, k) for k in keyframes)), clip, motion)
     methods = _methods(clip, motion, source, colouriser)
     scores = {name: _Score([], [], []) for name in methods}

@@ -86,7 +86,7 @@ def measure(
         keyframes: frames on which the mask is given.
         every: measure every so many frames only.
     """
-    motion = ClipMotion(clip)
+    motion = ClipMotion(clip, colouriser)
     hints = region_hints(clip, masks, keyframes)
     source, seconds = carry(hints, clip, motion)
     copied = chained = masks[0].astype(np.float32)

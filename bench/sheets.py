@@ -81,7 +81,7 @@ def hinted_sheet(data: Path, ours: EmbeddedColouriser) -> Picture:
     rows = []
     for path in sorted(HINTS.glob("*.json")):
         clip, hints = _hinted_clip(data / "old" / path.stem, path)
-        motion, timeline = ClipMotion(clip), timeline_of(clip)
+        motion, timeline = ClipMotion(clip, ours), timeline_of(clip)
         source, _ = carry(hints, clip, motion)
         coarse = CoarseMotion(motion, motion.estimator, Memory())
         automatic = AutomaticPass(motion, coarse, ours, Memory())

@@ -15,9 +15,12 @@ import numpy as np
 from core.colourise import Store
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken
+from core.film.colour import Array
 from core.flow import FlowEstimator
-from hints import propagate
+from core.models.colouriser import Looks
+from hints import outline, propagate
 from hints.layers import NOTHING, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
+from hints.outline import Outline
 from hints.propagate import Carrier, Motion, walk
 from hints.track import Track
 
@@ -36,6 +39,7 @@ class Ways:
         source_size: (H, W) that hints' coordinates are of.
         size: (h, w) at which tracks are kept.
         flow_key: what found the flow in ``motion``.
+        looks: tells what places look like, so that masks are followed by that too; None: by motion alone.
     """
 
     motion: Motion
@@ -44,6 +48,7 @@ class Ways:
     source_size: tuple[int, int]
     size: tuple[int, int]
     flow_key: str
+    looks: Looks | None = None
 
 
 class Tracks:
@@ -91,6 +96,7 @@ class Tracks:
                 fingerprint(
                     "track", propagate.VERSION, geometry, self.ways.estimator.fingerprint, self.ways.flow_key,
                     self.ways.motion.luma_key(track.keyframe), side,
+                    self._looked_by(track),
                 )
             )  # fmt: skip
         while len(chain) <= abs(n - track.keyframe):
@@ -159,13 +165,19 @@ class Tracks:
         parts = np.cumsum([0, *(len(p) for p in planes)])
         carrier = Carrier(np.concatenate(planes))
         ends = [_Ending(len(_frames(t, side))) for t in tracks]
+        outlines = self._outlines(keyframe, tracks, planes)
         longest = max((_frames(t, side) for t in tracks), key=len)
         for step in walk(ways.motion, keyframe, longest, ways.estimator):
             token.check()
             carried = carrier.advance(step)
+            seen = ways.looks.features(step.luma) if outlines and ways.looks is not None else None
             for i, (track, end) in enumerate(zip(tracks, ends, strict=True)):
                 if not end.reached:
-                    arrays = on_frame(track.hint, carried[parts[i] : parts[i + 1]], step.trust)
+                    mine, trust = carried[parts[i] : parts[i + 1]], step.trust
+                    if i in outlines and seen is not None:
+                        cover, trust = outlines[i].advance(step, mine[0], seen)
+                        mine = cover[None]
+                    arrays = on_frame(track.hint, mine, trust)
                     ways.store.put(self.key(track, step.n), arrays)
                     end.saw(nothing=arrays["cover"].size == 0)
             done(step.n)
@@ -173,6 +185,22 @@ class Tracks:
                 break
         for track, end in zip(tracks, ends, strict=True):
             self._put_end(track, side, end.frames)
+
+    def _looked_by(self, track: Track) -> tuple[int, str] | None:
+        """What follows a track's mask by what it looks like, as keys hold it; None: motion alone carries it."""
+        looks, hint = self.ways.looks, track.hint
+        if looks is None or hint.mask is None or hint.image is not None:
+            return None
+        return outline.VERSION, looks.fingerprint
+
+    def _outlines(self, keyframe: int, tracks: Sequence[Track], planes: Sequence[Array]) -> dict[int, Outline]:
+        """Outlines of those tracks that have masks, by place in ``tracks``."""
+        ways, wanted = self.ways, [i for i, track in enumerate(tracks) if self._looked_by(track)]
+        if ways.looks is None or not wanted:
+            return {}
+        luma = ways.motion.luma(keyframe)
+        seen = ways.looks.features(luma)
+        return {i: Outline(planes[i][0], luma, seen) for i in wanted if (planes[i][0] > 0.5).any()}
 
 
 class _Ending:

@@ -45,7 +45,8 @@ class Carried:
         hints: what the restorer says.
         timeline: the colouring's input.
         source_size: (H, W) of the source picture that the hints' coordinates are of.
-        motion: luma and flow of the colouring's input.
+        motion: luma and flow of the colouring's input; where it says what places look like (``looks``), masks are
+            followed by that too.
         store: where tracks and keys are kept.
         estimator: finds direct flow from a keyframe; by default the one that ``motion`` uses, if it says so.
     """
@@ -65,7 +66,8 @@ class Carried:
         found_by: FlowEstimator = getattr(motion, "estimator", None) or estimator or DisFlow()
         self._estimator = estimator or found_by
         self.size = working_size(*timeline.size)
-        self._ways = Ways(motion, self._estimator, store, source_size, self.size, found_by.fingerprint)
+        looks = getattr(motion, "looks", None)
+        self._ways = Ways(motion, self._estimator, store, source_size, self.size, found_by.fingerprint, looks)
         self._tracks = Tracks(self._ways)
         self._anchors: dict[str, float] = {}
         self._content: dict[str, str | None] = {}

@@ -104,6 +104,24 @@ class Suggests(Protocol):
         ...
 
 
+@runtime_checkable
+class Looks(Protocol):
+    """A network that tells what places of a frame look like, in numbers to compare."""
+
+    fingerprint: str  # hash of weights and code version: part of every cache key
+
+    def features(self, luma: Plane) -> Plane:
+        """Look at a frame.
+
+        Args:
+            luma: the film's luma, of any size  [(h, w) float32 [0, 100] L*]
+
+        Returns:
+            Features of its places, evenly spread over the frame  [(h', w', C) float32, about unit size]
+        """
+        ...
+
+
 def automatic_chroma(colouriser: Colouriser, luma: Plane) -> Plane:
     """Colour a frame of which nothing was said.
 
@@ -268,6 +286,20 @@ class EmbeddedColouriser:
             places, samples = self._told(luma, self.predict(luma), asked, weight)
             half = self._ready().kriging.deviation(places, samples).cpu().numpy() * np.float32(AB_SCALE)
         return np.asarray(cv2.resize(half.reshape(-(-h // 2), -(-w // 2)), (w, h)), np.float32)
+
+    def features(self, luma: Plane) -> Plane:
+        """What places look like, seen at the size at which hints are carried; see ``Looks``.
+
+        Raises:
+            ShapeError: luma is no plane.
+            WeightsError: the weights are not this network's.
+        """
+        check_luma(luma)
+        h, w = working_size(*luma.shape)
+        if (h, w) != luma.shape:
+            luma = np.asarray(cv2.resize(luma, (w, h), interpolation=cv2.INTER_AREA), np.float32)
+        seen = self._look(luma).affinity[0, :, : -(-h // 2), : -(-w // 2)]
+        return np.ascontiguousarray(seen.float().permute(1, 2, 0).cpu().numpy())
 
     def _told(self, luma: Plane, ab: Plane, hint_ab: Plane, hint_weight: Plane) -> tuple[Places, Samples | None]:
         """All places of the frame at half its size, and what hints say of it, in units of AB_SCALE."""

@@ -12,7 +12,7 @@ from core.contract.fingerprint import fingerprint
 from core.film.colour import luma_of
 from core.film.frame import Frame
 from core.flow import FlowEstimator, FlowPair, to_working
-from core.models.colouriser import working_size
+from core.models.colouriser import Looks, working_size
 
 Array = NDArray[np.float32]
 _LUMA_STEPS = np.float32(65535.0 / 100.0)
@@ -30,6 +30,7 @@ class ShotMotion:
         key: gives its content key.
         estimator: finds the flow.
         cache: where results are kept.
+        looks: tells what places of a frame look like, or None.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class ShotMotion:
         key: Callable[[int], str],
         estimator: FlowEstimator,
         cache: Store,
+        looks: Looks | None = None,
     ) -> None:
         self._frame = frame
         self._key = key
         self.estimator = estimator
+        self.looks = looks
         self._cache = cache
 
     def luma_key(self, n: int) -> str:

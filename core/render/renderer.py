@@ -32,7 +32,7 @@ from core.film.colour import luma_of
 from core.film.frame import Frame, on_grid
 from core.film.shot import Shot, shot_of
 from core.film.timebase import FrameRange
-from core.models.colouriser import working_size
+from core.models.colouriser import Looks, working_size
 from core.models.device import pick_device
 from core.render.automatic import AutomaticPass
 from core.render.cache import FrameCache
@@ -104,7 +104,11 @@ class Renderer:
         stage, params = node.stage, node.params
         assert isinstance(stage, Colourise)
         estimator = plugins.flows.get(params.flow)(self.device)
-        motion = ShotMotion(lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache)
+        carrier = stage.carrier(params.colouriser, self.device)
+        looks = carrier if isinstance(carrier, Looks) else None
+        motion = ShotMotion(
+            lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache, looks
+        )
         coarse = CoarseMotion(motion, estimator, self.cache)
         automatic = AutomaticPass(motion, coarse, stage.colouriser(params.colouriser, self.device), self.cache)
         self.hint_source = hints(node.takes, motion, self.cache) if hints else None

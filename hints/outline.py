@@ -1,0 +1,213 @@
+"""A region's outline, followed by what the region looks like.
+
+Motion alone loses what moves fast, turns or is crossed: errors add up, and the mask melts. Here a mask is told from its
+surroundings by appearance as well. On the keyframe a small classifier learns which places are the region's, from luma,
+texture and what a network sees in the frame; on every frame it speaks beside the motion, most where the motion is least
+believed, and it learns on as light and pose change, never forgetting the keyframe. What motion carried well is left as
+it is, to the pixel.
+
+The classifier is a ridge regression over a fixed random hidden layer: its statistics are sums over samples, so that it
+is solved, not trained, and learning on is adding.
+
+Source: Huang, Zhu & Siew 2006, "Extreme learning machine"; Bai et al. 2009, "Video SnapCut" (appearance beside motion,
+each by how well it tells the object); Barnich & Van Droogenbroeck 2011 (learning on from one's own answers).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.film.colour import Array
+from core.guided import upsample_chroma
+from hints.propagate import Step
+
+VERSION = 1
+Inside = NDArray[np.bool_]
+
+SHRINK = 2  # outlines are found at this fraction of the working size
+HIDDEN = 160  # width of the classifier's hidden layer
+RIDGE = 1e-2  # of the mean square of its features
+KEPT = 0.8  # share of what was learned on the way that the next frame leaves
+LOUD = 4.0  # odds (natural log) that one frame's appearance may speak with
+SAMPLES = (1500, 1500, 600)  # inside, near the region, anywhere outside: on the keyframe
+MORE_SAMPLES = (800, 800, 300)  # and on each frame after it
+NEAR_PX, REACH_PX = 61, 31  # windows about the region: of what it is told from, and of where it may be next [px at 320]
+SURE = 0.7  # probability from which an answer is learned from
+# How loud motion step by step, appearance and motion from the keyframe speak; appearance yields to believed motion.
+BY_STEP, BY_LOOKS, BY_KEYFRAME, YIELDS = 1.0, 0.5, 0.5, 0.9
+# Mean trust of the motion over the region, and around a pixel, between which the mask that motion carried is kept.
+CARRIED_WELL, CARRIED_HERE = (0.6, 0.9), (0.5, 0.9)
+KNOWN = 0.95  # trust in what appearance is sure of
+
+
+class Outline:
+    """One region's mask, followed away from its keyframe to one side.
+
+    Args:
+        cover: the mask on the keyframe  [(h, w) float32 [0, 1]]
+        luma: the keyframe's             [(h, w) float32 [0, 100] L*]
+        seen: the keyframe's features, as of `core.models.colouriser.Looks`
+    """
+
+    def __init__(self, cover: Array, luma: Array, seen: Array) -> None:
+        h, w = cover.shape
+        self._size = max(1, w // SHRINK), max(1, h // SHRINK)
+        self._chance = np.random.default_rng(0)
+        self._cover = self._small(cover)
+        inside = self._cover > 0.5
+        look = self._look(luma, seen)
+        chosen = self._choose(inside, np.ones_like(inside), SAMPLES)
+        self._classifier = _Classifier(look[chosen], inside.ravel()[chosen])
+
+    def advance(self, step: Step, carried: Array, seen: Array) -> tuple[Array, Array]:
+        """Follow the region to the walk's next frame.
+
+        Args:
+            step: of the walk.
+            carried: the mask as motion from the keyframe has it  [(h, w) float32 [0, 1]]
+            seen: the frame's features, as of `core.models.colouriser.Looks`
+
+        Returns:
+            Cover and trust  [(h, w) float32 [0, 1] each]
+        """
+        carried = np.clip(carried, 0, 1)
+        before, mask, trust = self._warped(step), self._small(carried), self._small(step.trust)
+        look = self._look(step.luma, seen)
+        possible = self._around(np.maximum(before, mask) > 0.3, REACH_PX)
+        odds = np.full(possible.shape, -LOUD, np.float32)
+        odds[possible] = np.clip(self._classifier.odds(look[possible.ravel()]), -LOUD, LOUD)
+        soft = 0.5 * (before + cv2.GaussianBlur(before, (0, 0), 1.5))
+        by_step = np.float32(BY_STEP) * _odds(soft) * (0.3 + 0.7 * self._small(step.before.trust))
+        heard = (by_step + np.float32(BY_LOOKS) * odds) * (1 - np.float32(YIELDS) * trust)
+        heard += np.float32(BY_KEYFRAME) * trust * _odds(mask)
+        found = np.where(possible, 1 / (1 + np.exp(-heard)), 0).astype(np.float32)
+        found = np.asarray(cv2.medianBlur(np.rint(found * 255).astype(np.uint8), 5), np.float32) / np.float32(255)
+        kept = self._kept(mask, trust)
+        self._cover = found + kept * (mask - found)
+        self._learn(look)
+        return self._enlarged(step, carried, found, kept)
+
+    def _kept(self, mask: Array, trust: Array) -> Array:
+        """How far the mask that motion carried stands as it is  [(h, w) float32 [0, 1]]."""
+        inside = mask > 0.5
+        well = _between(trust[inside].mean(keepdims=True), CARRIED_WELL) if inside.any() else np.zeros(1, np.float32)
+        here = _between(np.asarray(cv2.GaussianBlur(trust, (0, 0), 8.0), np.float32), CARRIED_HERE)
+        return np.asarray(np.maximum(here, well), np.float32)
+
+    def _learn(self, look: Array) -> None:
+        inside = self._cover > 0.5
+        sure = np.abs(self._cover - np.float32(0.5)) > SURE - 0.5
+        chosen = self._choose(inside, sure, MORE_SAMPLES)
+        self._classifier.learn(look[chosen], inside.ravel()[chosen])
+
+    def _enlarged(self, step: Step, carried: Array, found: Array, kept: Array) -> tuple[Array, Array]:
+        """Cover and trust at working size, the border along the luma's."""
+        sure = cv2.GaussianBlur(np.abs(2 * found - 1), (0, 0), 2.0) * (found > 0.5)
+        luma = self._small(step.luma)
+        up = upsample_chroma(luma, np.dstack([found, sure]).astype(np.float32), step.luma)
+        h, w = step.luma.shape
+        share = np.asarray(cv2.resize(kept, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+        cover = np.clip(up[..., 0] + share * (carried - up[..., 0]), 0, 1)
+        return cover, np.maximum(step.trust, np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
+
+    def _warped(self, step: Step) -> Array:
+        """The mask of the frame before, as this frame sees it  [(h, w) float32 [0, 1]]."""
+        h, w = step.luma.shape
+        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
+        width, height = self._size
+        dx, dy = self._small(step.before.x - x) * (width / w), self._small(step.before.y - y) * (height / h)
+        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+        return np.asarray(
+            cv2.remap(self._cover, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
+
+    def _look(self, luma: Array, seen: Array) -> Array:
+        """What every place looks like  [(h * w, C) float32]."""
+        planes = [*_tones(self._small(luma)), *(self._small(seen[..., k]) for k in range(seen.shape[2]))]
+        return np.stack([plane.ravel() for plane in planes], axis=1)
+
+    def _choose(self, inside: Inside, sure: Inside, counts: tuple[int, int, int]) -> NDArray[np.intp]:
+        """Places to learn from: of the region, near it, and anywhere else."""
+        chosen = []
+        for which, count in zip((inside, ~inside & self._around(inside, NEAR_PX), ~inside), counts, strict=True):
+            places = np.flatnonzero(which & sure)
+            chosen.append(self._chance.choice(places, min(count, len(places)), replace=False))
+        return np.concatenate(chosen)
+
+    def _around(self, inside: Inside, px: int) -> Inside:
+        side = max(3, round(px * max(self._size) / 320) // 2 * 2 + 1)
+        return np.asarray(cv2.dilate(inside.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
+
+    def _small(self, plane: Array) -> Array:
+        way = cv2.INTER_AREA if plane.shape[1] > self._size[0] else cv2.INTER_LINEAR
+        return np.asarray(
+            cv2.resize(np.ascontiguousarray(plane, np.float32), self._size, interpolation=way), np.float32
+        )
+
+
+class _Classifier:
+    """Ridge regression to +1 and -1 over a random hidden layer; both classes weigh the same."""
+
+    def __init__(self, look: Array, inside: Inside) -> None:
+        chance = np.random.default_rng(0)
+        self._mean, self._scale = look.mean(axis=0), look.std(axis=0) + np.float32(1e-3)
+        width = look.shape[1]
+        self._mix = (chance.standard_normal((width, HIDDEN)) / np.sqrt(width)).astype(np.float32)
+        self._shift = chance.uniform(-1, 1, HIDDEN).astype(np.float32)
+        self._first = self._sums(look, inside)
+        self._later = tuple(np.zeros_like(part) for part in self._first)
+        self._solve()
+
+    def learn(self, look: Array, inside: Inside) -> None:
+        """Learn from one more frame; one that shows too little of either class teaches nothing."""
+        if min(inside.sum(), (~inside).sum()) < 20:
+            return
+        sums = self._sums(look, inside)
+        self._later = tuple(KEPT * old + (1 - KEPT) * new for old, new in zip(self._later, sums, strict=True))
+        self._solve()
+
+    def odds(self, look: Array) -> Array:
+        """Natural logarithm of the odds that places are the region's  [(P,) float32]."""
+        return np.asarray(np.float32(LOUD) * (self._hidden(look) @ self._weights), np.float32)
+
+    def _hidden(self, look: Array) -> Array:
+        plain = (look - self._mean) / self._scale
+        bent = np.maximum(plain @ self._mix + self._shift, 0)
+        return np.concatenate([bent, plain, np.ones((len(look), 1), np.float32)], axis=1)
+
+    def _sums(self, look: Array, inside: Inside) -> tuple[Array, Array]:
+        hidden = self._hidden(look)
+        share = np.where(inside, 0.5 / max(1, inside.sum()), 0.5 / max(1, (~inside).sum())).astype(np.float32)
+        return (hidden.T * share) @ hidden, (hidden.T * share) @ np.where(inside, 1, -1).astype(np.float32)
+
+    def _solve(self) -> None:
+        between, towards = (a + b for a, b in zip(self._first, self._later, strict=True))
+        ridge = RIDGE * np.trace(between) / len(between)
+        self._weights = np.linalg.solve(between + ridge * np.eye(len(between)), towards).astype(np.float32)
+
+
+def _tones(luma: Array) -> list[Array]:
+    """Luma and how much it varies, from near to far, and which way its lines run  [(h, w) float32 each]."""
+    planes = []
+    for sigma in (1.0, 2.0, 4.0, 8.0):
+        mean = cv2.GaussianBlur(luma, (0, 0), sigma)
+        variance = np.maximum(cv2.GaussianBlur(luma * luma, (0, 0), sigma) - mean * mean, 0)
+        planes += [mean / np.float32(20), np.log1p(np.sqrt(variance))]
+    soft = cv2.GaussianBlur(luma, (0, 0), 1.0)
+    for dx, dy in ((1, 0), (0, 1)):
+        slope = cv2.Sobel(soft, cv2.CV_32F, dx, dy) / np.float32(20)
+        planes.append(np.sqrt(cv2.GaussianBlur(slope * slope, (0, 0), 3.0)))
+    return [np.asarray(plane, np.float32) for plane in planes]
+
+
+def _odds(share: Array) -> Array:
+    clear = np.clip(share, np.float32(1e-3), np.float32(1 - 1e-3))
+    return np.asarray(np.log(clear / (1 - clear)), np.float32)
+
+
+def _between(value: Array, ends: tuple[float, float]) -> Array:
+    """0 at the first end, 1 at the second."""
+    low, high = ends
+    return np.asarray(np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1), np.float32)

@@ -1,0 +1,114 @@
+"""Outlines: a region is found by what it looks like where motion loses it, and left alone where motion holds it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bench.clips import read_clip, read_masks
+from bench.exemplar import ClipMotion, Memory, timeline_of
+from bench.metrics import iou
+from bench.regions import carried_mask, region_hints
+from core.contract.progress import CancelToken, silent
+from core.models.colouriser import EmbeddedColouriser
+from hints.hint import Hint, HintSet
+from hints.picture import Mask
+from hints.source import Carried
+
+sys.path.insert(0, str(Path(__file__).parent))
+from film import SIZE, Film
+
+DATA = Path(os.environ.get("POCHOIR_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+class Tones:
+    """Looks that see tone alone."""
+
+    def __init__(self, fingerprint="tones"):
+        self.fingerprint = fingerprint
+
+    def features(self, luma):
+        return np.dstack([cv2.GaussianBlur(luma, (0, 0), s) / 20 for s in (1.0, 3.0)]).astype(np.float32)
+
+
+def masked(film, n=0):
+    return Hint("h1", n, "region", colour="#a04030", mask=Mask.of(film.mask(n)))
+
+
+def carried(film, hint, looks):
+    film.looks = looks
+    source = Carried(HintSet((), (hint,)), film.timeline, SIZE, film, Memory())
+    source.carry(film.timeline.shots[0], silent, CancelToken())
+    return source
+
+
+def covers(source, track, n):
+    kept, whole = source._tracks.at(track, n), np.zeros(SIZE, np.float32)
+    if kept is not None:
+        whole[kept.box] = kept.cover
+    return whole
+
+
+def overlap(film, source, frames):
+    return float(np.mean([iou(covers(source, source.tracks[0], n) > 0.5, film.mask(n)) for n in frames]))
+
+
+def test_what_moves_too_fast_for_flow_is_found_again():
+    film = Film(7, step=13.0)
+    by_motion, by_looks = (overlap(film, carried(film, masked(film), looks), range(1, 7)) for looks in (None, Tones()))
+    assert by_motion < 0.7
+    assert by_looks > by_motion + 0.1
+
+
+def test_what_motion_carries_well_is_left_as_it_is():
+    film = Film(7, step=1.5)
+    plain, looked = (carried(film, masked(film), looks) for looks in (None, Tones()))
+    assert overlap(film, looked, range(1, 7)) > 0.93
+    for n in range(1, 7):
+        assert np.abs(covers(looked, looked.tracks[0], n) - covers(plain, plain.tracks[0], n)).mean() < 0.004
+
+
+def test_the_same_film_gives_the_same_outline_to_the_bit():
+    film = Film(5, step=6.0)
+    one, two = (carried(film, masked(film), Tones()) for _ in range(2))
+    assert all(np.array_equal(covers(one, one.tracks[0], n), covers(two, two.tracks[0], n)) for n in range(5))
+
+
+def test_keys_hold_who_looked_for_masks_alone():
+    film = Film(4)
+    point = Hint("p", 0, "point", colour="#a04030", xy=(30.0, 48.0), radius=3.0)
+    keys = {}
+    for hint in (masked(film), point):
+        for looks in (None, Tones(), Tones("others")):
+            film.looks = looks
+            source = Carried(HintSet((), (hint,)), film.timeline, SIZE, film, Memory())
+            keys[hint.kind, looks and looks.fingerprint] = source._tracks.key(source.tracks[0], 2)
+    assert len({key for (kind, _), key in keys.items() if kind == "region"}) == 3
+    assert len({key for (kind, _), key in keys.items() if kind == "point"}) == 1
+
+
+def test_a_mask_of_nothing_is_carried_as_nothing():
+    film = Film(3)
+    empty = np.zeros(SIZE, bool)
+    empty[0, 0] = True  # one pixel of the source, lost at half the size
+    source = carried(film, Hint("h1", 0, "region", colour="#a04030", mask=Mask.of(empty)), Tones())
+    assert covers(source, source.tracks[0], 2).max() <= 1
+
+
+@pytest.mark.skipif(not (DATA / "seqmask").is_dir(), reason="the test films are not beside the project")
+def test_a_runner_is_kept_where_motion_alone_loses_him():
+    clip = read_clip(DATA, "parkour", max_frames=20, max_width=320)
+    masks = read_masks(DATA, clip)
+    found = {}
+    for looks in (None, EmbeddedColouriser("cpu")):
+        motion, timeline = ClipMotion(clip, looks), timeline_of(clip)
+        source = Carried(region_hints(clip, masks, (0,)), timeline, timeline.size, motion, Memory(), motion.estimator)
+        source.carry(timeline.shots[0], silent, CancelToken())
+        found[looks is None] = np.mean([iou(carried_mask(source, n, masks[n].shape), masks[n]) for n in range(1, 20)])
+    assert found[False] > 0.55
+    assert found[False] > found[True] + 0.1
