@@ -39,6 +39,11 @@ SURE = 0.7  # probability from which an answer is learned from
 BY_STEP, BY_LOOKS, BY_KEYFRAME, YIELDS = 1.0, 0.5, 0.5, 0.9
 # Mean trust of the motion over the region, and around a pixel, between which the mask that motion carried is kept.
 CARRIED_WELL, CARRIED_HERE = (0.6, 0.9), (0.5, 0.9)
+# Odds between which appearance takes away belief in a motion it speaks against: on even ground any motion seems right.
+AGAINST = (1.5, 3.0)
+# A region of which less than this share of its keyframe's area is left is looked for in the whole frame. What looks
+# like it must do so beyond doubt (odds), and be of its size within a factor.
+LOST, BEYOND_DOUBT, OF_ITS_SIZE = 0.05, 2.0, 4.0
 KNOWN = 0.95  # trust in what appearance is sure of
 
 
@@ -58,6 +63,7 @@ class Outline:
         self._cover = self._small(cover)
         inside = self._cover > 0.5
         look = self._look(luma, seen)
+        self._area = int(inside.sum())
         chosen = self._choose(inside, np.ones_like(inside), SAMPLES)
         self._classifier = _Classifier(look[chosen], inside.ravel()[chosen])
 
@@ -75,19 +81,37 @@ class Outline:
         carried = np.clip(carried, 0, 1)
         before, mask, trust = self._warped(step), self._small(carried), self._small(step.trust)
         look = self._look(step.luma, seen)
+        if (before > 0.5).sum() < LOST * self._area:
+            self._cover = found = self._sought(look)
+            return self._enlarged(step, np.zeros_like(carried), found, np.zeros_like(found))
         possible = self._around(np.maximum(before, mask) > 0.3, REACH_PX)
         odds = np.full(possible.shape, -LOUD, np.float32)
         odds[possible] = np.clip(self._classifier.odds(look[possible.ravel()]), -LOUD, LOUD)
+        against = _between(np.where(mask > 0.5, -odds, odds), AGAINST) * possible
+        trust = trust * (1 - cv2.GaussianBlur(against, (0, 0), 2.0))
         soft = 0.5 * (before + cv2.GaussianBlur(before, (0, 0), 1.5))
         by_step = np.float32(BY_STEP) * _odds(soft) * (0.3 + 0.7 * self._small(step.before.trust))
         heard = (by_step + np.float32(BY_LOOKS) * odds) * (1 - np.float32(YIELDS) * trust)
         heard += np.float32(BY_KEYFRAME) * trust * _odds(mask)
         found = np.where(possible, 1 / (1 + np.exp(-heard)), 0).astype(np.float32)
         found = np.asarray(cv2.medianBlur(np.rint(found * 255).astype(np.uint8), 5), np.float32) / np.float32(255)
-        kept = self._kept(mask, trust)
+        kept = self._kept(mask, trust) * (1 - against)
         self._cover = found + kept * (mask - found)
         self._learn(look)
         return self._enlarged(step, carried, found, kept)
+
+    def _sought(self, look: Array) -> Array:
+        """The region where it may have come into view again, or nothing  [(h, w) float32 [0, 1]]."""
+        width, height = self._size
+        odds = cv2.GaussianBlur(self._classifier.odds(look).reshape(height, width), (0, 0), 1.5)
+        count, labels, facts, _ = cv2.connectedComponentsWithStats((odds > 0).astype(np.uint8), connectivity=8)
+        best, much = np.zeros((height, width), np.float32), BEYOND_DOUBT
+        for label in range(1, count):
+            here = labels == label
+            like = float(np.percentile(odds[here], 75))
+            if like > much and 1 / OF_ITS_SIZE < facts[label, cv2.CC_STAT_AREA] / self._area < OF_ITS_SIZE:
+                best, much = here.astype(np.float32), like
+        return np.asarray(cv2.GaussianBlur(best, (0, 0), 1.0), np.float32)
 
     def _kept(self, mask: Array, trust: Array) -> Array:
         """How far the mask that motion carried stands as it is  [(h, w) float32 [0, 1]]."""

@@ -21,9 +21,26 @@ from hints.picture import Mask
 from hints.source import Carried
 
 sys.path.insert(0, str(Path(__file__).parent))
-from film import SIZE, Film
+from film import SIZE, Film, shifted
 
 DATA = Path(os.environ.get("POCHOIR_DATA", Path(__file__).parents[3] / "shared" / "data"))
+
+
+class Barred(Film):
+    """The patch passes behind an upright bar and comes out on the other side."""
+
+    bar = np.s_[:, 60:104]
+
+    def mask(self, n):
+        mask = super().mask(n)
+        mask[self.bar] = False
+        return mask
+
+    def _luma(self, n):
+        soft = cv2.GaussianBlur(super().mask(n).astype(np.float32), (3, 3), 0)
+        luma = self.ground + soft * (shifted(self.patch, self.step * n) - self.ground)
+        luma[self.bar] = 20
+        return luma.astype(np.float32)
 
 
 class Tones:
@@ -63,6 +80,18 @@ def test_what_moves_too_fast_for_flow_is_found_again():
     by_motion, by_looks = (overlap(film, carried(film, masked(film), looks), range(1, 7)) for looks in (None, Tones()))
     assert by_motion < 0.7
     assert by_looks > by_motion + 0.1
+
+
+def test_what_passes_in_front_is_not_coloured_and_what_was_hidden_is_found_again():
+    film = Barred(22, step=4.0)
+    source = carried(film, masked(film), Tones())
+    found = [covers(source, source.tracks[0], n) > 0.5 for n in range(22)]
+    going, hidden, back = range(5, 10), range(12, 15), range(18, 22)
+    assert np.mean([iou(found[n], film.mask(n)) for n in going]) > 0.8
+    assert max(found[n].mean() for n in hidden) < 0.002
+    assert np.mean([iou(found[n], film.mask(n)) for n in back]) > 0.6
+    by_motion = carried(film, masked(film), None)
+    assert min(covers(by_motion, by_motion.tracks[0], n).mean() for n in hidden) > 0.01
 
 
 def test_what_motion_carries_well_is_left_as_it_is():
