@@ -57,6 +57,7 @@ _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
 _CLASSICAL = "the classical segmenter is used"
 _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
+_IDEEPCOLOR = "http://colorization.eecs.berkeley.edu/siggraph/models/"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
 
 CARDS: tuple[ModelCard, ...] = (
@@ -154,16 +155,20 @@ CARDS: tuple[ModelCard, ...] = (
         "siggraph17",
         "Real-time user-guided colourisation",
         "colourise",
-        "MIT",
+        "MIT; the first file's code BSD-2-Clause",
         "Zhang et al. 2017, Real-Time User-Guided Image Colorization with Learned Deep Priors",
+        # Which mask of hints each was trained with: core.models.siggraph17.CENTRES, by the file's name.
         (
             ModelFile(
                 "siggraph17-df00044c.pth",
                 "https://colorizers.s3.us-east-2.amazonaws.com/siggraph17-df00044c.pth",
+                "df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66",
+                136_787_426,
             ),
+            ModelFile("caffemodel.pth", _IDEEPCOLOR + "caffemodel.pth"),
+            ModelFile("pytorch.pth", _IDEEPCOLOR + "pytorch.pth"),
         ),
         _EMBEDDED,
-        supported=False,
     ),
     ModelCard(
         "ddcolor",
