@@ -33,6 +33,7 @@ BUILTINS = (
     "core.interpolate",  # retiming, last in the line
     "core.models.deoldify",  # published colourisers, each where its checkpoint is on the shelf
     "core.models.siggraph17",
+    "core.models.ddcolor",
     "hints.sam",  # segment-anything, where its checkpoint is on the shelf
     "hints.segment",  # the classical segmenter that always works
 )
