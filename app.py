@@ -31,7 +31,9 @@ BUILTINS = (
     "core.flow",  # DIS, which needs no weights
     "core.colourise",  # the colouring itself and the embedded colouriser
     "core.interpolate",  # retiming, last in the line
-    "core.models.deoldify",  # a published colouriser, where its checkpoint is on the shelf
+    "core.models.deoldify",  # published colourisers, each where its checkpoint is on the shelf
+    "core.models.siggraph17",
+    "core.models.ddcolor",
     "hints.sam",  # segment-anything, where its checkpoint is on the shelf
     "hints.segment",  # the classical segmenter that always works
 )

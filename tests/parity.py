@@ -32,7 +32,10 @@ class Fixture:
         rule = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(rule)
         keys = [(k["name"], k["shape"], k["dtype"]) for k in self.keys]
-        return rule.make_weights(keys, self.config["weights"])
+        fixed = {
+            k["name"]: torch.tensor(k["value"], dtype=getattr(torch, k["dtype"])) for k in self.keys if "value" in k
+        }
+        return rule.make_weights(keys, self.config["weights"], fixed)
 
     def case(self, name: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, Any]]:
         spec = next(c for c in self.config["cases"] if c["name"] == name)

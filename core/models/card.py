@@ -57,6 +57,9 @@ _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
 _CLASSICAL = "the classical segmenter is used"
 _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
+_IDEEPCOLOR = "http://colorization.eecs.berkeley.edu/siggraph/models/"
+_DDCOLOR = "https://huggingface.co/piddnad/DDColor-models/resolve/main/"
+_DDCOLOR_PAPER = "Kang et al. 2023, DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
 
 CARDS: tuple[ModelCard, ...] = (
@@ -154,26 +157,73 @@ CARDS: tuple[ModelCard, ...] = (
         "siggraph17",
         "Real-time user-guided colourisation",
         "colourise",
-        "MIT",
+        "MIT; the first file's code BSD-2-Clause",
         "Zhang et al. 2017, Real-Time User-Guided Image Colorization with Learned Deep Priors",
+        # Which mask of hints each was trained with: core.models.siggraph17.CENTRES, by the file's name.
         (
             ModelFile(
                 "siggraph17-df00044c.pth",
                 "https://colorizers.s3.us-east-2.amazonaws.com/siggraph17-df00044c.pth",
+                "df00044c0a4d7c3edcecf6f75437ce346a66e7a42612d9b968e1a7e17dbc6f66",
+                136_787_426,
             ),
+            ModelFile("caffemodel.pth", _IDEEPCOLOR + "caffemodel.pth"),
+            ModelFile("pytorch.pth", _IDEEPCOLOR + "pytorch.pth"),
         ),
         _EMBEDDED,
-        supported=False,
     ),
+    # The authors' page of each DDColor holds its file once more, as pytorch_model.bin: all four under one name, so that
+    # one folder cannot hold them apart. Rename it to the name given here.
     ModelCard(
         "ddcolor",
         "DDColor",
         "colourise",
         "Apache-2.0",
-        "Kang et al. 2023, DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders",
-        (ModelFile("pytorch_model.pt", "https://huggingface.co/piddnad/ddcolor_modelscope"),),
+        _DDCOLOR_PAPER,
+        (
+            ModelFile(
+                "ddcolor_modelscope.pth",
+                _DDCOLOR + "ddcolor_modelscope.pth",
+                "17c460d7e55b32a598370621d77173be59e03c24b0823f06821db23a50c263ce",
+                911_950_059,
+            ),
+            ModelFile("pytorch_model.pt", "https://www.modelscope.cn/models/damo/cv_ddcolor_image-colorization"),
+        ),
         _EMBEDDED,
-        supported=False,
+    ),
+    ModelCard(
+        "ddcolor-artistic",
+        "DDColor artistic",
+        "colourise",
+        "Apache-2.0",
+        _DDCOLOR_PAPER,
+        (
+            ModelFile(
+                "ddcolor_artistic.pth",
+                _DDCOLOR + "ddcolor_artistic.pth",
+                "a591ee5beedad36de703d8977e92d0c30c1eedc6453fd1b300f3b460842a23a9",
+                911_950_059,
+            ),
+        ),
+        _EMBEDDED,
+    ),
+    ModelCard(
+        "ddcolor-paper",
+        "DDColor of the paper",
+        "colourise",
+        "Apache-2.0",
+        _DDCOLOR_PAPER,
+        (ModelFile("ddcolor_paper.pth", _DDCOLOR + "ddcolor_paper.pth"),),
+        _EMBEDDED,
+    ),
+    ModelCard(
+        "ddcolor-tiny",
+        "DDColor tiny",
+        "colourise",
+        "Apache-2.0",
+        _DDCOLOR_PAPER,
+        (ModelFile("ddcolor_paper_tiny.pth", _DDCOLOR + "ddcolor_paper_tiny.pth"),),
+        _EMBEDDED,
     ),
     ModelCard(
         "dain",

@@ -25,12 +25,17 @@ _UNREADABLE = (
     pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
 COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
+# Under what names training programs put the network's table beside their own state. Where a file holds both a moving
+# average of the weights and the weights themselves, the average is what its authors run.
+WRAPPERS = ("params_ema", "params", "model", "state_dict")
+PARALLEL = "module."  # what torch's data-parallel training puts before every name
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a published checkpoint's tensors as they stand.
 
-    One that was saved with the optimiser's state, as ``{"model": …, "opt": …}``, gives the model's.
+    One that was saved with its training's state, as ``{"model": …, "opt": …}`` or ``{"params": …}``, gives the
+    network's part (see `WRAPPERS`); names that all begin with ``module.`` lose it.
 
     Args:
         path: a file written by ``torch.save``, of today's kind or the one before torch 1.6
@@ -50,15 +55,23 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
-    if isinstance(data, dict) and set(data) == {"model", "opt"}:
-        data = data["model"]
-    if not isinstance(data, dict) or not all(isinstance(v, Tensor) for v in data.values()):
+    data = _unwrapped(data)
+    if not isinstance(data, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in data.items()):
         raise WeightsError(f"{path}: holds no table of tensors; it is not a checkpoint of a network")
     for name, tensor in data.items():
         # A tensor of stride 0 claims any size from a few stored bytes; the first sum would make it real.
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
-    return dict(data)
+    parallel = all(name.startswith(PARALLEL) for name in data)
+    return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in data.items()}
+
+
+def _unwrapped(data: Any) -> Any:
+    """The innermost table under the names that training programs use; what is none of those, as it is."""
+    for _ in WRAPPERS:  # no deeper: a table may have been made to hold itself
+        if isinstance(data, dict):
+            data = next((data[w] for w in WRAPPERS if isinstance(data.get(w), dict)), data)
+    return data
 
 
 def _check_packing(path: Path) -> None:

@@ -20,7 +20,6 @@ from typing import cast
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -28,11 +27,13 @@ from torch import Tensor
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import InputError
-from core.film.colour import lab_to_srgb, srgb_to_lab
+from core.film.colour import srgb_to_lab
 from core.models.checkpoint import load_into, read_checkpoint
 from core.models.checksum import sha256_of
+from core.models.colouriser import check_luma
 from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
+from core.models.grey import grey_of, scaled
 from core.models.shelf import find
 
 Plane = NDArray[np.float32]
@@ -166,16 +167,20 @@ class DeOldify:
         Returns:
             Chroma  [(H, W, 2) float32 CIE Lab D65, a* b*]
 
+        Raises:
+            ShapeError: luma is no plane.
+
         Source: Antic, DeOldify, `filters.py`, without its roundings to 8 bits.
         """
+        check_luma(luma)
         h, w = luma.shape
-        grey = _grey_of(luma)
+        grey = grey_of(luma)
         side = self.render_factor * STEP
-        small = _resize(torch.from_numpy(grey)[None, None], (side, side)).clamp(0.0, 1.0)
+        small = scaled(torch.from_numpy(grey)[None, None], (side, side)).clamp(0.0, 1.0)
         rgb = self._colour(small.expand(1, 3, side, side))
         # Only the colour differences are carried up; Y' is the film's own.
         difference = (rgb - _luma_of(rgb)).cpu()
-        full = _resize(difference, (h, w))[0].permute(1, 2, 0).numpy()
+        full = scaled(difference, (h, w))[0].permute(1, 2, 0).numpy()
         lab = srgb_to_lab(np.clip(grey[..., None] + full, 0.0, 1.0))
         return np.ascontiguousarray(lab[..., 1:])
 
@@ -265,18 +270,6 @@ def _empty(kind: Kind) -> Generator:
         return Generator(kind)
 
 
-def _grey_of(luma: Plane) -> Plane:
-    """R' = G' = B' of a grey of this L*  [(H, W) float32 [0, 1]]."""
-    lab = np.zeros((*luma.shape, 3), np.float32)
-    lab[..., 0] = luma
-    return np.ascontiguousarray(lab_to_srgb(lab)[..., 1])
-
-
 def _luma_of(rgb: Tensor) -> Tensor:
     """Y' of BT.601  [(1, 1, S, S)]."""
     return (rgb * _LUMA.to(rgb.device)).sum(dim=1, keepdim=True)
-
-
-def _resize(planes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Triangle filter, widened where it shrinks: what Pillow calls BILINEAR."""
-    return F.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)

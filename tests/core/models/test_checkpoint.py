@@ -62,6 +62,41 @@ def test_a_file_saved_with_its_optimiser_is_read(tmp_path, normed, legacy):
     assert all(torch.equal(read[k], v) for k, v in normed.state_dict().items())
 
 
+@pytest.mark.parametrize("legacy", [False, True], ids=["zip", "before torch 1.6"])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda t: {"params": t},
+        lambda t: {"params": {"other": torch.ones(1)}, "params_ema": t},
+        lambda t: {"epoch": 3, "state_dict": t, "optimizer": {"state": {}, "lr": 1e-4}},
+        lambda t: {"state_dict": OrderedDict((f"module.{k}", v) for k, v in t.items())},
+        lambda t: {"model": {"params": t}},
+    ],
+    ids=["params", "params_ema", "state_dict", "module.", "nested"],
+)
+def test_a_wrapped_network_is_unwrapped(tmp_path, normed, wrap, legacy):
+    path = tmp_path / "net.pth"
+    torch.save(wrap(normed.state_dict()), path, _use_new_zipfile_serialization=not legacy)
+    read = read_checkpoint(path)
+    assert list(read) == list(normed.state_dict())
+    assert all(torch.equal(read[k], v) for k, v in normed.state_dict().items())
+
+
+def test_names_that_look_like_wrappers_are_names(tmp_path):
+    path = tmp_path / "net.pth"
+    weights = {"model": torch.ones(2), "module.a": torch.ones(1), "params": torch.zeros(1)}
+    torch.save(weights, path)
+    assert read_checkpoint(path).keys() == weights.keys()
+
+
+def test_a_table_that_holds_itself_is_refused(tmp_path):
+    path, table = tmp_path / "net.pth", {}
+    table["model"] = table
+    torch.save(table, path)
+    with pytest.raises(WeightsError, match="no table of tensors"):
+        read_checkpoint(path)
+
+
 class Hostile:
     """Unpickled without care, it makes a file."""
 

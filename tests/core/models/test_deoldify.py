@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from core.contract.plugins import Plugins
-from core.errors import InputError, ModelMissingError, WeightsError
+from core.errors import InputError, ModelMissingError, ShapeError, WeightsError
 from core.film.colour import luma_of, srgb_to_lab
 from core.models import deoldify
 from core.models.checkpoint import load_into
@@ -113,6 +113,11 @@ def test_any_size_gives_chroma_of_that_size(small):
     assert ab.dtype == np.float32
     assert np.isfinite(ab).all()
     assert np.abs(ab).max() < 128
+
+
+def test_what_is_no_plane_is_refused(small):
+    with pytest.raises(ShapeError):
+        small.predict(np.zeros((8, 8, 3), np.float32))
 
 
 def test_training_mode_cannot_be_entered(small):

@@ -51,9 +51,11 @@ def test_a_file_on_the_shelf_is_found(tmp_path):
     assert find("deoldify", tmp_path) == path
 
 
-def test_what_cannot_be_run_yet_is_never_called_ready(tmp_path):
-    (tmp_path / "siggraph17-df00044c.pth").write_bytes(b"x")
-    status = by_id(tmp_path)["siggraph17"]
+def test_what_cannot_be_run_yet_is_never_called_ready(tmp_path, monkeypatch):
+    card = replace(card_of("deoldify"), supported=False)
+    monkeypatch.setattr(room, "CARDS", (card,))
+    (tmp_path / card.files[0].name).write_bytes(b"x")
+    status = by_id(tmp_path)[card.id]
     assert status.state == "not yet supported"
     assert "embedded" in status.advice
 
@@ -93,6 +95,11 @@ def test_the_list_is_json(tmp_path):
     rows = json.loads(json.dumps([s.as_json() for s in shelf(tmp_path)]))
     assert [r["id"] for r in rows] == [c.id for c in CARDS]
     assert all(r["licence"] and r["paper"] and r["instead"] for r in rows)
+
+
+def test_a_file_belongs_to_one_card_only():
+    names = [f.name for card in CARDS for f in card.files]
+    assert len(set(names)) == len(names)
 
 
 def test_cards_are_told_apart_and_their_checksums_are_whole():
