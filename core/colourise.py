@@ -34,6 +34,7 @@ from core.models.colouriser import (
     WORKING_LONG_SIDE,
     Carries,
     Colouriser,
+    Looks,
     automatic_chroma,
     load_colouriser,
     working_size,
@@ -292,6 +293,15 @@ class Colourise(StageBase):
         """
         own = self.colouriser(name, device)
         return own if isinstance(own, Carries) else cast(Carries, self.colouriser("embedded", device))
+
+    def looks(self, name: str, device: str | None = None) -> Looks:
+        """What tells how places look where that colouriser colours: itself if it can, else the embedded one.
+
+        Raises:
+            InputError, WeightsError: as of `colouriser`.
+        """
+        own = self.colouriser(name, device)
+        return own if isinstance(own, Looks) else cast(Looks, self.colouriser("embedded", device))
 
     def key_parts(self, params: ColouriseParams) -> tuple[Any, ...]:
         """The weights' hashes."""

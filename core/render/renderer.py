@@ -32,7 +32,7 @@ from core.film.colour import luma_of
 from core.film.frame import Frame, on_grid
 from core.film.shot import Shot, shot_of
 from core.film.timebase import FrameRange
-from core.models.colouriser import Looks, working_size
+from core.models.colouriser import working_size
 from core.models.device import pick_device
 from core.render.automatic import AutomaticPass
 from core.render.cache import FrameCache
@@ -104,8 +104,7 @@ class Renderer:
         stage, params = node.stage, node.params
         assert isinstance(stage, Colourise)
         estimator = plugins.flows.get(params.flow)(self.device)
-        carrier = stage.carrier(params.colouriser, self.device)
-        looks = carrier if isinstance(carrier, Looks) else None
+        looks = stage.looks(params.colouriser, self.device)
         motion = ShotMotion(
             lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache, looks
         )
