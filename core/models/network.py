@@ -32,6 +32,10 @@ BIN_STEP = 16.0  # a*b* between neighbouring bins of the distribution
 BIN_CELL = 4  # pixels to a side of what one distribution is of
 BIN_SIDE = 15  # bins along a* and along b*, about 0: all of sRGB lies within
 TEXTURE_PLANES = 5
+DEPTHS = (
+    1,
+    4,
+)  # further residual blocks at an eighth and at a sixteenth: where scenes are told apart, and pixels are few
 WIDTHS = (32, 64, 128, 192)  # features at a half, a quarter, an eighth and a sixteenth of the resolution
 
 
@@ -74,6 +78,11 @@ class _Residual(nn.Module):
         self.norm1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(width)
+
+    def silent(self) -> _Residual:
+        """Begin by passing on what comes in, or nearly (Goyal et al. 2017, section 5.1)."""
+        nn.init.zeros_(self.norm2.weight)
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         y = _lively(self.norm1(self.conv1(x)))
@@ -169,8 +178,10 @@ class ColourNet(nn.Module):
         self.down2, self.body2 = _Down(c1, c2), _Residual(c2)
         self.down3, self.body3 = _Down(c2, c3), _Residual(c3)
         self.down4, self.body4 = _Down(c3, c4), _Residual(c4)
+        self.deep3 = nn.Sequential(*(_Residual(c3).silent() for _ in range(DEPTHS[0])))
         self.attention = _Attention(c4)
         self.body5 = _Residual(c4)
+        self.deep4 = nn.Sequential(*(_Residual(c4).silent() for _ in range(DEPTHS[1])))
         self.attention2 = _Attention(c4)
         self.scene = nn.Sequential(nn.LayerNorm(c4), nn.Linear(c4, c4), nn.GELU())
         self.up3, self.up2, self.up1 = _Up(c4, c3, c4), _Up(c3, c2, c4), _Up(c2, c1, c4)
@@ -227,9 +238,9 @@ class ColourNet(nn.Module):
         """Features at half and at quarter resolution, and those of the scene."""
         s1 = self.stem(F.pixel_unshuffle(luma, 2))
         s2 = self.body2(self.down2(s1))
-        s3 = self.body3(self.down3(s2))
+        s3 = self.deep3(self.body3(self.down3(s2)))
         x = self.attention(self.body4(self.down4(s3)))
-        x = self.attention2(self.body5(x))
+        x = self.attention2(self.deep4(self.body5(x)))
         scene = self.scene(x.mean(dim=(2, 3)))
         return s1, self.up2(self.up3(x, s3, scene), s2, scene), scene
 
