@@ -25,12 +25,17 @@ _UNREADABLE = (
     pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
 COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
+# Under which names training programs file the network's own table, the better one first: an average over the last
+# steps ("ema") is what their authors measure and publish.
+WRAPPERS = ("params_ema", "params", "state_dict", "model")
+PARALLEL = "module."  # what torch's DataParallel writes before every name
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a published checkpoint's tensors as they stand.
 
-    One that was saved with the optimiser's state, as ``{"model": …, "opt": …}``, gives the model's.
+    One in which the network's table lies beside other things of its training (`WRAPPERS`: ``{"model": …,
+    "opt": …}``, ``{"params_ema": …}``) gives that table; names that all begin with `PARALLEL` lose it.
 
     Args:
         path: a file written by ``torch.save``, of today's kind or the one before torch 1.6
@@ -50,15 +55,28 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
-    if isinstance(data, dict) and set(data) == {"model", "opt"}:
-        data = data["model"]
-    if not isinstance(data, dict) or not all(isinstance(v, Tensor) for v in data.values()):
+    table = _table(data)
+    if table is None:
         raise WeightsError(f"{path}: holds no table of tensors; it is not a checkpoint of a network")
-    for name, tensor in data.items():
+    for name, tensor in table.items():
         # A tensor of stride 0 claims any size from a few stored bytes; the first sum would make it real.
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
-    return dict(data)
+    if all(name.startswith(PARALLEL) for name in table):
+        return {name.removeprefix(PARALLEL): tensor for name, tensor in table.items()}
+    return table
+
+
+def _table(data: object) -> dict[str, Tensor] | None:
+    """The table of tensors by name in what a file holds; None where there is none."""
+    if not isinstance(data, Mapping):
+        return None
+    candidates = (data, *(data.get(word) for word in WRAPPERS))
+    return next((dict(c) for c in candidates if isinstance(c, Mapping) and _all_tensors(c)), None)
+
+
+def _all_tensors(table: Mapping[Any, Any]) -> bool:
+    return bool(table) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in table.items())
 
 
 def _check_packing(path: Path) -> None:

@@ -62,6 +62,39 @@ def test_a_file_saved_with_its_optimiser_is_read(tmp_path, normed, legacy):
     assert all(torch.equal(read[k], v) for k, v in normed.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda w, o: {"params_ema": w, "params": o},
+        lambda w, o: {"params": w},
+        lambda w, o: {"state_dict": w, "epoch": 7, "optimizer": {"lr": 1e-4}},
+        lambda w, o: OrderedDict((f"module.{k}", v) for k, v in w.items()),
+        lambda w, o: {"params": {f"module.{k}": v for k, v in w.items()}},
+    ],
+    ids=["averaged before last", "params", "with its training", "parallel", "parallel within params"],
+)
+def test_what_training_wraps_around_a_table_is_taken_off(tmp_path, normed, wrapped):
+    path, weights = tmp_path / "net.pth", normed.state_dict()
+    torch.save(wrapped(weights, {k: torch.zeros_like(v) for k, v in weights.items()}), path)
+    read = read_checkpoint(path)
+    assert list(read) == list(weights)
+    assert all(torch.equal(read[k], v) for k, v in weights.items())
+
+
+def test_a_network_whose_part_is_called_module_keeps_its_names(tmp_path):
+    path = tmp_path / "net.pth"
+    torch.save({"module.weight": torch.ones(2), "head.weight": torch.ones(2)}, path)
+    assert list(read_checkpoint(path)) == ["module.weight", "head.weight"]
+
+
+@pytest.mark.parametrize("data", [{}, {"params": {}}, {"params": {"w": 1}}, {"params": {0: torch.ones(1)}}, [1]])
+def test_a_wrapper_around_no_table_is_refused(tmp_path, data):
+    path = tmp_path / "net.pth"
+    torch.save(data, path)
+    with pytest.raises(WeightsError, match="no table of tensors"):
+        read_checkpoint(path)
+
+
 class Hostile:
     """Unpickled without care, it makes a file."""
 
