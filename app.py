@@ -34,6 +34,7 @@ BUILTINS = (
     "core.models.deoldify",  # a published colouriser, where its checkpoint is on the shelf
     "core.models.realesrgan",  # published upscalers, likewise
     "core.models.edvr",  # and those that look at the frames around
+    "core.models.raft",  # published flow estimators
     "hints.sam",  # segment-anything, where its checkpoint is on the shelf
     "hints.segment",  # the classical segmenter that always works
 )

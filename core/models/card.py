@@ -62,6 +62,8 @@ _ESRGAN = "https://github.com/xinntao/ESRGAN"
 _ESRGAN_PAPER = "Wang et al. 2018, ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
 _EDVR = "https://github.com/XPixelGroup/BasicSR/blob/master/docs/ModelZoo.md"
 _LANCZOS = "Lanczos resampling is used"
+_RAFT = "https://github.com/princeton-vl/RAFT"
+_RAFT_PAPER = "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow"
 
 
 def _real(name: str, title: str, release: str, sha256: str | None = None, size: int | None = None) -> ModelCard:
@@ -310,9 +312,20 @@ CARDS: tuple[ModelCard, ...] = (
         "RAFT",
         "flow",
         "BSD-3-Clause",
-        "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow",
-        (ModelFile("raft-things.pth", "https://github.com/princeton-vl/RAFT"),),
+        _RAFT_PAPER,
+        tuple(
+            ModelFile(name, _RAFT)
+            for name in ("raft-things.pth", "raft-sintel.pth", "raft-kitti.pth", "raft-chairs.pth")
+        ),
         "DIS optical flow is used",
-        supported=False,
+    ),
+    ModelCard(
+        "raft-small",
+        "RAFT, small",
+        "flow",
+        "BSD-3-Clause",
+        _RAFT_PAPER,
+        (ModelFile("raft-small.pth", _RAFT),),
+        "DIS optical flow is used",
     ),
 )
