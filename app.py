@@ -34,6 +34,9 @@ BUILTINS = (
     "core.models.deoldify",  # published colourisers, each where its checkpoint is on the shelf
     "core.models.siggraph17",
     "core.models.ddcolor",
+    "core.models.realesrgan",  # published upscalers, likewise
+    "core.models.edvr",  # and those that look at the frames around
+    "core.models.raft",  # published flow estimators
     "hints.sam",  # segment-anything, where its checkpoint is on the shelf
     "hints.segment",  # the classical segmenter that always works
 )

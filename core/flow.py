@@ -122,7 +122,7 @@ class DisFlow:
             raise ShapeError(f"flow: lumas are {luma_a.shape} and {luma_b.shape}; bring both to one (h, w)")
         a, b = match_gain(luma_a, luma_b)
         forward, backward = self._both_ways(_to_8bit(a), _to_8bit(b))
-        return FlowPair(forward, backward, _trust(a, b, forward, backward), _trust(b, a, backward, forward))
+        return with_trust(a, b, forward, backward)
 
     def _both_ways(self, a: NDArray[np.uint8], b: NDArray[np.uint8]) -> tuple[Array, Array]:
         h, w = a.shape
@@ -138,6 +138,21 @@ class DisFlow:
             np.ascontiguousarray(forward[:h, :w], dtype=np.float32),
             np.ascontiguousarray(backward[:h, :w], dtype=np.float32),
         )
+
+
+def with_trust(luma_a: Array, luma_b: Array, forward: Array, backward: Array) -> FlowPair:
+    """Flow both ways, and how far each vector can be believed, whoever found it.
+
+    Args:
+        luma_a: frame a, its gain matched to b's  [(h, w) float32 L*]
+        luma_b: frame b                           [(h, w) float32 L*]
+        forward: a → b                            [(h, w, 2) float32 px]
+        backward: b → a                           [(h, w, 2) float32 px]
+
+    Source: Sundaram, Brox & Keutzer 2010 (forward-backward check).
+    """
+    trust = _trust(luma_a, luma_b, forward, backward), _trust(luma_b, luma_a, backward, forward)
+    return FlowPair(forward, backward, *trust)
 
 
 def match_gain(luma_a: Array, luma_b: Array) -> tuple[Array, Array]:

@@ -21,7 +21,7 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Declared:
-    """What is declared of one parameter: kind, bounds (inclusive), unit, options, help."""
+    """What is declared of one parameter: kind, bounds (inclusive), unit, options, help, the name it had before."""
 
     kind: str
     help: str
@@ -29,6 +29,7 @@ class Declared:
     high: float | None = None
     unit: str = ""
     options: tuple[str, ...] = ()
+    formerly: str = ""
 
 
 def number(default: float, low: float, high: float, *, help: str, unit: str = "") -> Any:
@@ -47,9 +48,9 @@ def switch(default: bool, *, help: str) -> Any:
     return field(default=default, metadata={"declared": Declared("switch", help)})
 
 
-def text(default: str, *, help: str) -> Any:
+def text(default: str, *, help: str, formerly: str = "") -> Any:
     """A short text such as a frame rate or a size; the stage itself checks its form."""
-    return field(default=default, metadata={"declared": Declared("text", help)})
+    return field(default=default, metadata={"declared": Declared("text", help, formerly=formerly)})
 
 
 def build(cls: type[P], values: Mapping[str, Any], *, where: str) -> P:
@@ -57,15 +58,18 @@ def build(cls: type[P], values: Mapping[str, Any], *, where: str) -> P:
 
     Args:
         cls: the frozen dataclass of declared fields.
-        values: parameter name to value; missing ones take their defaults.
+        values: parameter name to value; missing ones take their defaults. A name that a parameter had before is
+            understood: recipes outlive names.
         where: what to name in a message, e.g. ``"stage deflicker"``.
 
     Raises:
         RecipeError: an unknown name, a wrong type or a value out of bounds.
     """
     known = {f.name: f.metadata["declared"] for f in fields(cls)}  # type: ignore[arg-type]
+    renamed = {declared.formerly: name for name, declared in known.items() if declared.formerly}
     checked: dict[str, Any] = {}
-    for name, value in values.items():
+    for given, value in values.items():
+        name = renamed.get(given, given)
         if name not in known:
             raise RecipeError(f"{where}: unknown parameter '{name}'; known: {', '.join(known) or 'none'}")
         checked[name] = _check(known[name], value, f"{where}, parameter '{name}'")

@@ -28,6 +28,7 @@ class Plugins:
         colourisers: name to a maker ``(device) -> Colouriser``.
         flows: name to a maker ``(device) -> FlowEstimator``.
         segmenters: name to a maker ``(device) -> Segmenter``; asked in order of registration.
+        upscalers: name to a maker ``(device) -> Upscaler``, or ``-> Denoises`` where there is a choice of strength.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class Plugins:
         self.colourisers: Registry[Callable[[str | None], Any]] = Registry("colouriser")
         self.flows: Registry[Callable[[str | None], Any]] = Registry("flow estimator")
         self.segmenters: Registry[Callable[[str | None], Any]] = Registry("segmenter")
+        self.upscalers: Registry[Callable[[str | None], Any]] = Registry("upscaler")
 
 
 class PluginModule(Protocol):

@@ -61,6 +61,39 @@ _IDEEPCOLOR = "http://colorization.eecs.berkeley.edu/siggraph/models/"
 _DDCOLOR = "https://huggingface.co/piddnad/DDColor-models/resolve/main/"
 _DDCOLOR_PAPER = "Kang et al. 2023, DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
+_ESRGAN = "https://github.com/xinntao/ESRGAN"
+_ESRGAN_PAPER = "Wang et al. 2018, ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
+_EDVR = "https://github.com/XPixelGroup/BasicSR/blob/master/docs/ModelZoo.md"
+_LANCZOS = "Lanczos resampling is used"
+_RAFT = "https://github.com/princeton-vl/RAFT"
+_RAFT_PAPER = "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow"
+
+
+def _real(name: str, title: str, release: str, sha256: str | None = None, size: int | None = None) -> ModelCard:
+    """One of the nets released with Real-ESRGAN, by its place among the releases."""
+    return ModelCard(
+        name,
+        title,
+        "upscale",
+        "BSD-3-Clause",
+        "Wang et al. 2021, Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data",
+        (ModelFile(release.rpartition("/")[2], _REALESRGAN + release, sha256, size),),
+        _LANCZOS,
+    )
+
+
+def _edvr(name: str, title: str, file: str) -> ModelCard:
+    """One of EDVR's published variants."""
+    return ModelCard(
+        name,
+        title,
+        "upscale",
+        "Apache-2.0",
+        "Wang et al. 2019, EDVR: Video Restoration with Enhanced Deformable Convolutional Networks",
+        (ModelFile(file, _EDVR),),
+        _LANCZOS,
+    )
+
 
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
@@ -245,37 +278,104 @@ CARDS: tuple[ModelCard, ...] = (
         "interpolation follows DIS optical flow",
         supported=False,
     ),
-    ModelCard(
-        "edvr",
-        "EDVR",
-        "upscale",
-        "Apache-2.0",
-        "Wang et al. 2019, EDVR: Video Restoration with Enhanced Deformable Convolutional Networks",
-        (ModelFile("EDVR_M_x4_SR_REDS_official-32075921.pth", "https://github.com/XPixelGroup/BasicSR"),),
-        "Lanczos resampling is used",
-        supported=False,
+    _real(
+        "realesrgan-x2",
+        "Real-ESRGAN x2",
+        "v0.2.1/RealESRGAN_x2plus.pth",
+        "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+        67_061_725,
+    ),
+    _real(
+        "realesrgan-x4",
+        "Real-ESRGAN x4",
+        "v0.1.0/RealESRGAN_x4plus.pth",
+        "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+        67_040_989,
+    ),
+    _real(
+        "realesrgan-anime",
+        "Real-ESRGAN x4 for drawn film",
+        "v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth",
+        "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
+        17_938_799,
+    ),
+    _real("realesrnet-x4", "Real-ESRNet x4 (softer, invents less)", "v0.1.1/RealESRNet_x4plus.pth"),
+    _real(
+        "realesr-general",
+        "Real-ESRGAN general v3 x4",
+        "v0.2.5.0/realesr-general-x4v3.pth",
+        "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        4_885_111,
+    ),
+    _real(
+        "realesr-general-wdn",
+        "Real-ESRGAN general v3 x4, weak denoising: realesr-general mixes it in",
+        "v0.2.5.0/realesr-general-wdn-x4v3.pth",
+        "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
+        4_885_111,
+    ),
+    _real(
+        "realesr-animevideo",
+        "Real-ESRGAN video v3 x4 for drawn film",
+        "v0.2.5.0/realesr-animevideov3.pth",
+        "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
+        2_504_012,
     ),
     ModelCard(
-        "realesrgan",
-        "Real-ESRGAN",
+        "esrgan",
+        "ESRGAN x4",
         "upscale",
-        "BSD-3-Clause",
-        "Wang et al. 2021, Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data",
+        "Apache-2.0",
+        _ESRGAN_PAPER,
         (
-            ModelFile("RealESRGAN_x2plus.pth", _REALESRGAN + "v0.2.1/RealESRGAN_x2plus.pth"),
-            ModelFile("RealESRGAN_x4plus.pth", _REALESRGAN + "v0.1.0/RealESRGAN_x4plus.pth"),
+            ModelFile("RRDB_ESRGAN_x4.pth", _ESRGAN),
+            ModelFile("RRDB_ESRGAN_x4_old_arch.pth", _ESRGAN),
+            ModelFile(
+                "ESRGAN_SRx4_DF2KOST_official-ff704c30.pth",
+                _REALESRGAN + "v0.1.1/ESRGAN_SRx4_DF2KOST_official-ff704c30.pth",
+            ),
         ),
-        "Lanczos resampling is used",
-        supported=False,
+        _LANCZOS,
+    ),
+    ModelCard(
+        "esrgan-psnr",
+        "ESRGAN x4, trained for PSNR (softer, invents less)",
+        "upscale",
+        "Apache-2.0",
+        _ESRGAN_PAPER,
+        (ModelFile("RRDB_PSNR_x4.pth", _ESRGAN), ModelFile("RRDB_PSNR_x4_old_arch.pth", _ESRGAN)),
+        _LANCZOS,
+    ),
+    _edvr("edvr", "EDVR M x4", "EDVR_M_x4_SR_REDS_official-32075921.pth"),
+    _edvr("edvr-wotsa", "EDVR M x4 without temporal attention", "EDVR_M_woTSA_x4_SR_REDS_official-1edf645c.pth"),
+    _edvr("edvr-large", "EDVR L x4", "EDVR_L_x4_SR_REDS_official-9f5f5039.pth"),
+    _edvr("edvr-vimeo", "EDVR L x4, seven frames, trained on Vimeo", "EDVR_L_x4_SR_Vimeo90K_official-162b54e4.pth"),
+    _edvr("edvr-srblur", "EDVR L x4 for blurred film", "EDVR_L_x4_SRblur_REDS_official-983d7b8e.pth"),
+    _edvr("edvr-deblur", "EDVR L against blur, at the film's size", "EDVR_L_deblur_REDS_official-ca46bd8c.pth"),
+    _edvr(
+        "edvr-deblurcomp",
+        "EDVR L against blur and compression, at the film's size",
+        "EDVR_L_deblurcomp_REDS_official-0e988e5c.pth",
     ),
     ModelCard(
         "raft",
         "RAFT",
         "flow",
         "BSD-3-Clause",
-        "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow",
-        (ModelFile("raft-things.pth", "https://github.com/princeton-vl/RAFT"),),
+        _RAFT_PAPER,
+        tuple(
+            ModelFile(name, _RAFT)
+            for name in ("raft-things.pth", "raft-sintel.pth", "raft-kitti.pth", "raft-chairs.pth")
+        ),
         "DIS optical flow is used",
-        supported=False,
+    ),
+    ModelCard(
+        "raft-small",
+        "RAFT, small",
+        "flow",
+        "BSD-3-Clause",
+        _RAFT_PAPER,
+        (ModelFile("raft-small.pth", _RAFT),),
+        "DIS optical flow is used",
     ),
 )

@@ -56,7 +56,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
     data = _unwrapped(data)
-    if not isinstance(data, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in data.items()):
+    if not _is_table(data):
         raise WeightsError(f"{path}: holds no table of tensors; it is not a checkpoint of a network")
     for name, tensor in data.items():
         # A tensor of stride 0 claims any size from a few stored bytes; the first sum would make it real.
@@ -64,6 +64,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
     parallel = all(name.startswith(PARALLEL) for name in data)
     return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in data.items()}
+
+
+def _is_table(data: Any) -> bool:
+    named = isinstance(data, dict) and bool(data) and all(isinstance(name, str) for name in data)
+    return named and all(isinstance(tensor, Tensor) for tensor in data.values())
 
 
 def _unwrapped(data: Any) -> Any:

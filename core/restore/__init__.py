@@ -10,5 +10,5 @@ from core.restore.upscale import Upscale
 
 def register(plugins: Plugins) -> None:
     """Add the repairing stages in the order in which a film usually walks through them."""
-    for stage in (Deflicker(), Dedust(), Upscale()):
+    for stage in (Deflicker(), Dedust(), Upscale(plugins.upscalers)):
         plugins.stages.add(stage.name, stage)

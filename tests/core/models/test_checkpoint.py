@@ -97,6 +97,14 @@ def test_a_table_that_holds_itself_is_refused(tmp_path):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("data", [{}, {"params": {}}, {"params": {"w": 1}}, {"params": {0: torch.ones(1)}}, [1]])
+def test_a_wrapper_around_no_table_is_refused(tmp_path, data):
+    path = tmp_path / "net.pth"
+    torch.save(data, path)
+    with pytest.raises(WeightsError, match="no table of tensors"):
+        read_checkpoint(path)
+
+
 class Hostile:
     """Unpickled without care, it makes a file."""
 

@@ -1,0 +1,203 @@
+"""ESRGAN and Real-ESRGAN as upscalers: the authors' own checkpoints, run without their framework.
+
+Source: Wang et al. 2018 (ESRGAN), Wang et al. 2021 (Real-ESRGAN).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from core.contract.fingerprint import fingerprint
+from core.contract.plugins import Plugins
+from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checksum import sha256_of
+from core.models.compact_net import CompactNet, mixed
+from core.models.rrdb_net import BLOCKS, RRDBNet, in_todays_names
+from core.models.shelf import find
+from core.models.tiling import Tiling
+from core.models.upscaler import NetworkUpscaler
+
+VERSION = 1  # raised whenever the same weights give another answer, also by other parts
+
+# The dense blocks can see several hundred pixels far, but hardly do: with the weights of the fixtures an overlap of 16
+# leaves parts and whole apart by rounding only, 8 by a fiftieth of an 8-bit step. The authors use 10. What follows
+# the trunk holds 0.4 GB a layer for a part of this size.
+DENSE_PARTS = {4: Tiling(256, 32), 2: Tiling(512, 64, multiple=2)}
+COMPACT_SIDE = 512
+
+GENERAL, GENERAL_WEAK = "realesr-general", "realesr-general-wdn"
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A published net of dense blocks."""
+
+    name: str
+    scale: int = 4
+    blocks: int = BLOCKS
+
+    @property
+    def tiling(self) -> Tiling:
+        """How its pictures are cut."""
+        return DENSE_PARTS[self.scale]
+
+    def empty(self) -> nn.Module:
+        """The network without memory for its weights, which the checkpoint's tensors then become."""
+        with torch.device("meta"):
+            return RRDBNet(self.scale, self.blocks)
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        """A checkpoint in any of its dialects, in today's names."""
+        return in_todays_names(read_checkpoint(path))
+
+
+@dataclass(frozen=True)
+class Compact:
+    """A published compact net."""
+
+    name: str
+    convolutions: int
+    scale: int = 4
+
+    @property
+    def tiling(self) -> Tiling:
+        """How its pictures are cut: the overlap is all it can see, so that parts and whole are the same."""
+        return Tiling(COMPACT_SIDE, self.convolutions + 2)
+
+    def empty(self) -> nn.Module:
+        """As of `Dense`."""
+        with torch.device("meta"):
+            return CompactNet(self.convolutions, self.scale)
+
+    def read(self, path: Path) -> dict[str, Tensor]:
+        """A checkpoint's table."""
+        return read_checkpoint(path)
+
+
+Variant = Dense | Compact
+VARIANTS: dict[str, Variant] = {
+    v.name: v
+    for v in (
+        Dense("realesrgan-x2", scale=2),
+        Dense("realesrgan-x4"),
+        Dense("realesrgan-anime", blocks=6),
+        Dense("realesrnet-x4"),
+        Dense("esrgan"),
+        Dense("esrgan-psnr"),
+        Compact("realesr-animevideo", 16),
+        Compact(GENERAL_WEAK, 32),
+    )
+}
+_GENERAL = Compact(GENERAL, 32)
+
+
+def load(name: str, folder: Path | None = None, *, device: str | None = None) -> NetworkUpscaler:
+    """A published network as an upscaler; its checkpoint is found and hashed now, and read when first needed.
+
+    Args:
+        name: of `VARIANTS`
+        folder: where checkpoints lie; None: the model folder
+        device: as `core.models.device.pick_device` takes it
+
+    Raises:
+        InputError: there is no such device.
+        ModelMissingError: the checkpoint is not there.
+    """
+    variant, path = VARIANTS[name], find(name, folder)
+    return NetworkUpscaler(
+        name,
+        partial(_network, variant, path),
+        fingerprint=fingerprint("realesrgan", VERSION, name, sha256_of(path)),
+        scale=variant.scale,
+        tiling=variant.tiling,
+        device=device,
+    )
+
+
+class General:
+    """Real-ESRGAN's general net, in any mixture of its two checkpoints. Fulfils `core.models.upscaler.Denoises`.
+
+    Args:
+        folder: where checkpoints lie; None: the model folder.
+        device: as `core.models.device.pick_device` takes it.
+    """
+
+    def __init__(self, folder: Path | None = None, *, device: str | None = None) -> None:
+        self._folder = folder
+        self._device = device
+        self._made: dict[float, NetworkUpscaler] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def _strong(self) -> tuple[Path, str]:
+        return _hashed(find(GENERAL, self._folder))
+
+    @cached_property
+    def _weak(self) -> tuple[Path, str]:
+        return _hashed(find(GENERAL_WEAK, self._folder))
+
+    def at(self, denoise: float) -> NetworkUpscaler:
+        """The net that takes out this much noise; at 0 and 1 one checkpoint is enough.
+
+        Args:
+            denoise: share of the general checkpoint, the rest is that with weak denoising  [0, 1]
+
+        Raises:
+            InputError: there is no such device.
+            ModelMissingError: a checkpoint that is needed is not there.
+        """
+        with self._lock:
+            if denoise not in self._made:
+                # One is kept: whoever moves the slider on does not come back to exactly this place.
+                self._made = {denoise: self._make(denoise)}
+            return self._made[denoise]
+
+    def _make(self, denoise: float) -> NetworkUpscaler:
+        strong = self._strong if denoise > 0 else None
+        weak = self._weak if denoise < 1 else None
+        hashes = [side[1] if side else None for side in (strong, weak)]
+        return NetworkUpscaler(
+            GENERAL,
+            partial(_mixed_network, strong[0] if strong else None, weak[0] if weak else None, denoise),
+            fingerprint=fingerprint("realesrgan", VERSION, GENERAL, hashes, denoise),
+            scale=_GENERAL.scale,
+            tiling=_GENERAL.tiling,
+            device=self._device,
+        )
+
+
+def register(plugins: Plugins) -> None:
+    """Offer the published networks as upscalers; each asks for its checkpoint when it is made."""
+    for name in VARIANTS:
+        if name != GENERAL_WEAK:  # reached through the general net
+            plugins.upscalers.add(name, partial(_make, name))
+    plugins.upscalers.add(GENERAL, lambda device: General(device=device))
+
+
+def _make(name: str, device: str | None) -> NetworkUpscaler:
+    return load(name, device=device)
+
+
+def _hashed(path: Path) -> tuple[Path, str]:
+    return path, sha256_of(path)
+
+
+def _network(variant: Variant, path: Path) -> nn.Module:
+    network = variant.empty()
+    load_into(network, variant.read(path), where=str(path))
+    return network
+
+
+def _mixed_network(strong: Path | None, weak: Path | None, denoise: float) -> nn.Module:
+    paths = [path for path in (strong, weak) if path is not None]
+    tables = [_GENERAL.read(path) for path in paths]
+    network = _GENERAL.empty()
+    table = tables[0] if len(tables) == 1 else mixed(tables[0], tables[1], denoise)
+    load_into(network, table, where=" and ".join(map(str, paths)))
+    return network

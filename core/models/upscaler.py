@@ -1,0 +1,179 @@
+"""Upscalers: a picture (or a few of one shot) in, a larger one out. The interface, and what all networks share.
+
+What they share: the network is loaded when it is first asked, once; pictures are brought to the sides it can
+halve, cut into parts that fit the memory, clipped to their range; a film without colour stays without.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from core.models.device import pick_device
+from core.models.tiling import Tiling, is_out_of_memory, tiled
+
+log = logging.getLogger(__name__)
+Array = NDArray[np.float32]
+
+# ITU-R BT.601, by which the published programs take the grey of what they made of a grey picture.
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@runtime_checkable
+class Upscaler(Protocol):
+    """What every upscaler fulfils. A value: the same pictures give the same picture.
+
+    Attributes:
+        name: the word people choose it by.
+        fingerprint: of weights and code version; part of every key its pictures reach.
+        scale: by how much it enlarges; 1 where it only restores.
+        radius: frames it looks at to each side, where the shot has them.
+    """
+
+    name: str
+    fingerprint: str
+    scale: int
+    radius: int
+
+    def enlarge(self, frames: Sequence[Array], centre: int) -> Array:
+        """Enlarge one frame.
+
+        Args:
+            frames: it and its neighbours, of one shot and in order  [(H, W, 3) float32 [0, 1] R'G'B' each]
+            centre: which one it is
+
+        Returns:
+            [(scale H, scale W, 3) float32 [0, 1] R'G'B']
+        """
+        ...
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """A family of upscalers that differ in how much noise they take out."""
+
+    def at(self, denoise: float) -> Upscaler:
+        """The one that takes out this much  [0: grain stays, 1: all].
+
+        Raises:
+            ModelMissingError: a checkpoint that it is mixed from is not there.
+        """
+        ...
+
+
+class NetworkUpscaler:
+    """A network as an upscaler. Fulfils `Upscaler`.
+
+    Args:
+        name: the word people choose it by.
+        make: loads the network; called once, when it is first asked for a picture.
+        fingerprint: of weights and code version.
+        scale: by how much the network enlarges.
+        tiling: how large pictures are cut.
+        radius: frames the network looks at to each side; 0: it takes one picture, not a sequence.
+        device: as `core.models.device.pick_device` takes it.
+
+    Raises:
+        InputError: there is no such device.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], nn.Module],
+        *,
+        fingerprint: str,
+        scale: int,
+        tiling: Tiling,
+        radius: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.scale = scale
+        self.radius = radius
+        self._make = make
+        self._tiling = tiling
+        self._device = pick_device(device)
+        self._network: nn.Module | None = None
+        self._lock = threading.Lock()
+
+    def enlarge(self, frames: Sequence[Array], centre: int) -> Array:
+        """As `Upscaler.enlarge`. Where the shot ends, the frames a sequence lacks are those on its other side.
+
+        Raises:
+            WeightsError: at the first picture: the checkpoint is damaged or of another model.
+        """
+        frame = frames[centre]
+        if self.radius:
+            places = range(centre - self.radius, centre + self.radius + 1)
+            stack = np.stack([frames[mirrored(place, len(frames))] for place in places])
+        else:
+            stack = frame
+        h, w = frame.shape[:2]
+        planes = torch.from_numpy(_padded(np.moveaxis(stack, -1, -3), self._tiling.multiple))[None]
+        rgb = self._run(planes)[0, :, : h * self.scale, : w * self.scale].clamp(0.0, 1.0)
+        out = np.ascontiguousarray(rgb.permute(1, 2, 0).numpy())
+        return _grey(out) if is_grey(frame) else out
+
+    def _run(self, planes: Tensor) -> Tensor:
+        """The network's answer on the CPU; in smaller parts from where memory ends."""
+        network = self._loaded()
+
+        def work(part: Tensor) -> Tensor:
+            return cast(Tensor, network(part.to(self._device)).cpu())
+
+        while True:
+            tiling = self._tiling
+            try:
+                with torch.inference_mode():
+                    return tiled(work, planes, tiling, self.scale)
+            except RuntimeError as error:
+                smaller = tiling.halved()
+                if smaller is None or not is_out_of_memory(error):
+                    raise
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            log.warning(
+                "%s: out of memory on %s in parts of %d px; going on in parts of %d px",
+                self.name, self._device, tiling.side, smaller.side,
+            )  # fmt: skip
+            self._tiling = smaller
+
+    def _loaded(self) -> nn.Module:
+        with self._lock:
+            if self._network is None:
+                self._network = self._make().to(self._device).eval()
+            return self._network
+
+
+def mirrored(place: int, count: int) -> int:
+    """A place of a sequence that goes on as its mirror image at both ends, the end itself not repeated."""
+    if count == 1:
+        return 0
+    place %= 2 * (count - 1)
+    return min(place, 2 * (count - 1) - place)
+
+
+def is_grey(rgb: Array) -> bool:
+    """Whether the three planes of a picture are equal  [(H, W, 3)]."""
+    return np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 1], rgb[..., 2])
+
+
+def _grey(rgb: Array) -> Array:
+    return np.repeat((rgb @ _LUMA)[..., None], 3, axis=-1)
+
+
+def _padded(planes: Array, multiple: int) -> Array:
+    """Planes (…, H, W) mirrored at the bottom and on the right up to a multiple."""
+    down, right = (-planes.shape[-2] % multiple, -planes.shape[-1] % multiple)
+    if down or right:
+        planes = np.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(0, down), (0, right)], mode="reflect")
+    return np.array(planes, np.float32, order="C")  # a copy: frames are read-only, which torch does not know
