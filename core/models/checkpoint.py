@@ -25,12 +25,15 @@ _UNREADABLE = (
     pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
 COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
+WRAPPED_IN = ("model", "state_dict")  # names under which the network's tensors stand beside the training's state
+PARALLEL = "module."  # what training on several devices puts before every name
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read a published checkpoint's tensors as they stand.
 
-    One that was saved with the optimiser's state, as ``{"model": …, "opt": …}``, gives the model's.
+    One that holds more than the network, as ``{"model": …, "opt": …}`` or ``{"state_dict": …, "epoch": …}``, gives
+    the network's. Where every name begins with ``module.``, as training on several devices leaves it, that is cut.
 
     Args:
         path: a file written by ``torch.save``, of today's kind or the one before torch 1.6
@@ -50,15 +53,26 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
-    if isinstance(data, dict) and set(data) == {"model", "opt"}:
-        data = data["model"]
-    if not isinstance(data, dict) or not all(isinstance(v, Tensor) for v in data.values()):
+    table = _table(data)
+    if table is None:
         raise WeightsError(f"{path}: holds no table of tensors; it is not a checkpoint of a network")
-    for name, tensor in data.items():
+    for name, tensor in table.items():
         # A tensor of stride 0 claims any size from a few stored bytes; the first sum would make it real.
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
-    return dict(data)
+    if table and all(name.startswith(PARALLEL) for name in table):
+        table = {name.removeprefix(PARALLEL): tensor for name, tensor in table.items()}
+    return table
+
+
+def _table(data: object) -> dict[str, Tensor] | None:
+    """The table of tensors that a file holds, or that stands in it under a usual name; None where there is none."""
+    if not isinstance(data, dict):
+        return None
+    for table in (data, *(data.get(name) for name in WRAPPED_IN)):
+        if isinstance(table, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in table.items()):
+            return dict(table)
+    return None
 
 
 def _check_packing(path: Path) -> None:

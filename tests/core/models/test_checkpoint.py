@@ -62,6 +62,26 @@ def test_a_file_saved_with_its_optimiser_is_read(tmp_path, normed, legacy):
     assert all(torch.equal(read[k], v) for k, v in normed.state_dict().items())
 
 
+@pytest.mark.parametrize("beside", [{"epoch": 3}, {"optimizer": {"lr": 0.1}, "arch": "net"}])
+@pytest.mark.parametrize("word", ["state_dict", "model"])
+def test_a_network_among_other_things_is_found(tmp_path, normed, word, beside):
+    path = tmp_path / "net.pth.tar"
+    torch.save({word: normed.state_dict(), **beside}, path)
+    assert list(read_checkpoint(path)) == list(normed.state_dict())
+
+
+def test_names_from_training_on_several_devices_lose_their_prefix(tmp_path, normed):
+    path = tmp_path / "flownet.pkl"
+    torch.save({f"module.{k}": v for k, v in normed.state_dict().items()}, path)
+    assert list(read_checkpoint(path)) == list(normed.state_dict())
+
+
+def test_a_part_of_a_network_that_is_called_module_keeps_its_name(tmp_path):
+    path = tmp_path / "net.pth"
+    torch.save({"module.weight": torch.ones(2), "head.weight": torch.ones(2)}, path)
+    assert list(read_checkpoint(path)) == ["module.weight", "head.weight"]
+
+
 class Hostile:
     """Unpickled without care, it makes a file."""
 
@@ -108,9 +128,10 @@ def test_other_files_are_refused_in_one_line(tmp_path, content):
     assert str(path) in str(caught.value)
 
 
-def test_a_table_of_something_else_is_refused(tmp_path):
+@pytest.mark.parametrize("content", [{"epoch": 3}, {"model": {"epoch": 3}}, {"model": 3}, {7: torch.ones(1)}])
+def test_a_table_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "gen.pth"
-    torch.save({"epoch": 3}, path)
+    torch.save(content, path)
     with pytest.raises(WeightsError, match="no table of tensors"):
         read_checkpoint(path)
 
