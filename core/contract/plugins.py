@@ -27,6 +27,7 @@ class Plugins:
         stages: steps of a recipe.
         colourisers: name to a maker ``(device) -> Colouriser``.
         flows: name to a maker ``(device) -> FlowEstimator``.
+        interpolators: name to a maker ``(device) -> Interpolator``.
         segmenters: name to a maker ``(device) -> Segmenter``; asked in order of registration.
     """
 
@@ -34,6 +35,7 @@ class Plugins:
         self.stages: Registry[Stage] = Registry("stage", FrameStage, ShotStage, RetimeStage)
         self.colourisers: Registry[Callable[[str | None], Any]] = Registry("colouriser")
         self.flows: Registry[Callable[[str | None], Any]] = Registry("flow estimator")
+        self.interpolators: Registry[Callable[[str | None], Any]] = Registry("interpolator")
         self.segmenters: Registry[Callable[[str | None], Any]] = Registry("segmenter")
 
 
