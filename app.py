@@ -32,6 +32,8 @@ BUILTINS = (
     "core.colourise",  # the colouring itself and the embedded colouriser
     "core.interpolate",  # retiming, last in the line
     "core.models.deoldify",  # a published colouriser, where its checkpoint is on the shelf
+    "core.models.dain",  # published interpolators, where their checkpoints are on the shelf
+    "core.models.rife",
     "hints.sam",  # segment-anything, where its checkpoint is on the shelf
     "hints.segment",  # the classical segmenter that always works
 )

@@ -57,6 +57,8 @@ _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
 _CLASSICAL = "the classical segmenter is used"
 _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
+_ALONG_FLOW = "interpolation follows DIS optical flow"
+_VS_RIFE = "https://github.com/HolyWu/vs-rife/releases/download/model/"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
 
 CARDS: tuple[ModelCard, ...] = (
@@ -182,8 +184,7 @@ CARDS: tuple[ModelCard, ...] = (
         "MIT for the code; the weights hold a flow network that is not for commercial use (PWC-Net)",
         "Bao et al. 2019, Depth-Aware Video Frame Interpolation",
         (ModelFile("best.pth", "http://vllab1.ucmerced.edu/~wenbobao/DAIN/best.pth"),),
-        "interpolation follows DIS optical flow",
-        supported=False,
+        _ALONG_FLOW,
     ),
     ModelCard(
         "rife",
@@ -191,9 +192,15 @@ CARDS: tuple[ModelCard, ...] = (
         "interpolate",
         "MIT",
         "Huang et al. 2022, Real-Time Intermediate Flow Estimation for Video Frame Interpolation",
-        (ModelFile("flownet.pkl", "https://github.com/hzwer/Practical-RIFE"),),
-        "interpolation follows DIS optical flow",
-        supported=False,
+        (
+            # The authors' archives all call it so; which version it is, its tensors tell.
+            ModelFile("flownet.pkl", "https://github.com/hzwer/Practical-RIFE"),
+            ModelFile("flownet_v4.25.pkl", _VS_RIFE + "flownet_v4.25.pkl"),
+            ModelFile("flownet_v4.26.pkl", _VS_RIFE + "flownet_v4.26.pkl"),
+            ModelFile("flownet_v4.17.pkl", _VS_RIFE + "flownet_v4.17.pkl"),
+            ModelFile("flownet_v4.6.pkl", _VS_RIFE + "flownet_v4.6.pkl"),
+        ),
+        _ALONG_FLOW,
     ),
     ModelCard(
         "edvr",
