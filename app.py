@@ -37,6 +37,8 @@ BUILTINS = (
     "core.models.realesrgan",  # published upscalers, likewise
     "core.models.edvr",  # and those that look at the frames around
     "core.models.raft",  # published flow estimators
+    "core.models.dain",  # published interpolators
+    "core.models.rife",
     "hints.sam",  # segment-anything, where its checkpoint is on the shelf
     "hints.segment",  # the classical segmenter that always works
 )

@@ -15,13 +15,9 @@ from skimage.metrics import structural_similarity
 
 from bench.clips import clip_names, read_clip
 from bench.metrics import Picture8, psnr, to_8bit
-from core.contract.stage import StageContext
 from core.defects import is_duplicate
 from core.film.colour import luma_of
-from core.film.frame import Frame
-from core.film.shot import Shot
-from core.film.timebase import FrameRange
-from core.interpolate import Interpolate, InterpolateParams
+from core.interpolate import AlongFlow
 
 # Clips with cuts inside their first frames are no place to measure interpolation.
 _PER_CLIP, _FRAMES = 6, 25
@@ -47,8 +43,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
 def _clip(data: Path, name: str) -> list[dict[str, Any]]:
     """One case per clip: means over its dropped frames; none where all are duplicates."""
     clip = read_clip(data, name, max_frames=_FRAMES)
-    stage, params = Interpolate(), InterpolateParams()
-    context = StageContext("cpu", Shot(0, FrameRange(0, len(clip.frames))))
+    interpolator = AlongFlow()
     middles = np.linspace(1, len(clip.frames) - 2, _PER_CLIP).astype(int)
     rows: dict[str, list[float]] = {}
     for n in dict.fromkeys(int(m) for m in middles):
@@ -57,7 +52,7 @@ def _clip(data: Path, name: str) -> list[dict[str, Any]]:
         lumas = [luma_of(f) for f in rgb]
         if is_duplicate(lumas[0], lumas[1]) or is_duplicate(lumas[1], lumas[2]):
             continue
-        made = to_8bit(stage.blend(Frame(n - 1, rgb[0]), Frame(n + 1, rgb[2]), 0.5, params, context))
+        made = to_8bit(interpolator.between(rgb[0], rgb[2], 0.5))
         mean = to_8bit(np.asarray((rgb[0] + rgb[2]) / 2, np.float32))
         for word, picture in (("", made), ("mean_", mean), ("hold_", before)):
             rows.setdefault(f"{word}psnr_db", []).append(psnr(picture, truth))

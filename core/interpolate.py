@@ -1,28 +1,35 @@
-"""New frame rates: frames at exact times, made between two frames of one shot along the optical flow.
+"""New frame rates: frames at exact times, made between two frames of one shot.
 
-An output frame that falls on a source frame is that frame. Between the last frame of a shot and the
-first of the next nothing is made: the last frame is held. Duplicates in the film are not taken out here:
-this stage knows times, not pictures, and guessing would break the sound's sync.
+An output frame that falls on a source frame is that frame. Between the last frame of a shot and the first of the
+next nothing is made: the last frame is held. Who makes a frame is a plug-in: along the optical flow here, or a
+published network (`core.models.dain`, `core.models.rife`).
+
+Where the film repeats frames, as transfers of silent film do, what repeats the one before can be made anew between
+the distinct pictures about it. Frames keep their count and their times, and so the sound its sync.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract.params import text
+from core.contract.fingerprint import fingerprint
+from core.contract.params import switch, text
 from core.contract.plugins import Plugins
-from core.contract.stage import StageBase, StageContext, Timeline
+from core.contract.registry import Registry
+from core.contract.stage import StageBase, StageContext, Timeline, Window
+from core.defects import is_duplicate
 from core.errors import InputError, RecipeError
-from core.film.colour import luma_of
-from core.film.frame import Frame
+from core.film.colour import as_grey, is_grey, luma_of
 from core.film.shot import Shot
 from core.film.timebase import FrameRange, parse_rate
 from core.flow import DisFlow, FlowPair, resize_flow, to_working, warp
@@ -31,30 +38,109 @@ Array = NDArray[np.float32]
 
 # Below this mean trust the two frames are not the same scene to the flow: the nearer one is shown.
 _HOPELESS = 0.12
+# A picture shown for longer than this is a still, or a calm view, and stays as it is  [frames].
+LONGEST_REPEAT = 4
+# ITU-R BT.709, by which what a network makes of grey pictures is grey again.
 _flow = DisFlow("medium")
+
+
+@runtime_checkable
+class Interpolator(Protocol):
+    """What makes pictures between pictures.
+
+    Attributes:
+        name: the word it is chosen by.
+        fingerprint: hash of weights and code version: part of every cache key.
+    """
+
+    name: str
+    fingerprint: str
+
+    def between(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
+        """Make the picture at a time between two others.
+
+        Args:
+            rgb_a: [(H, W, 3) float32 [0, 1] R'G'B']
+            rgb_b: [(H, W, 3) float32 [0, 1] R'G'B']
+            t: fraction of the way from a to b  (0, 1)
+
+        Returns:
+            [(H, W, 3) float32 [0, 1] R'G'B']
+        """
+        ...
+
+
+class AlongFlow:
+    """Both pictures moved along their optical flow and mixed; needs no weights. Fulfils the interpolator protocol.
+
+    Source: Niklaus & Liu 2020 (splatting along the flow); Baker et al. 2011 (occlusion by visibility).
+    """
+
+    name = "flow"
+    fingerprint = fingerprint("flow", 1)
+
+    def between(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
+        """Make the picture at a time between two others; of two that share nothing the nearer is taken.
+
+        Args:
+            rgb_a: [(H, W, 3) float32 [0, 1] R'G'B']
+            rgb_b: [(H, W, 3) float32 [0, 1] R'G'B']
+            t: fraction of the way from a to b  (0, 1)
+
+        Returns:
+            [(H, W, 3) float32 [0, 1] R'G'B']
+        """
+        pair = _flow.pair(to_working(luma_of(rgb_a)), to_working(luma_of(rgb_b)))
+        if max(float(pair.forward_trust.mean()), float(pair.backward_trust.mean())) < _HOPELESS:
+            return rgb_a if t < 0.5 else rgb_b
+        return moved_and_mixed(rgb_a, rgb_b, pair, t)
 
 
 @dataclass(frozen=True)
 class InterpolateParams:
-    """The new rate."""
+    """The new rate, and who makes the frames."""
 
     rate: str = text("60", help="Frames per second after it: 24, 60, 60000/1001 …")
+    by: str = text("flow", help="Who makes frames: flow, dain or rife; the last two ask for their published weights")
+    remove_duplicates: bool = switch(
+        False, help="Make frames that repeat the one before anew, from the distinct pictures about them"
+    )
 
 
 class Interpolate(StageBase):
     """Change the frame rate, motion going on between the frames.
 
-    Window: the two source frames around the new one, both of one shot.
+    Window: the two source frames around the new one, both of one shot; a few more where duplicates are removed.
     Identity: at the source's own rate every frame is a source frame.
-    Cost: about 150 ms for a new 640×480 frame on two cores.
+    Cost: about 150 ms for a new 640×480 frame on two cores, along the flow.
 
-    Source: Niklaus & Liu 2020 (splatting along the flow); Baker et al. 2011 (occlusion by visibility).
+    Source: Bao et al. 2019 and Huang et al. 2022 for the published networks; else as `AlongFlow`.
     """
 
     name: ClassVar[str] = "interpolate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     help: ClassVar[str] = "Changes the frame rate by making frames along the motion, never across a cut"
     Params: ClassVar[type] = InterpolateParams
+
+    def __init__(self, makers: Registry[Callable[[str | None], Any]]) -> None:
+        self._makers = makers
+        self._made: dict[tuple[str, str | None], Interpolator] = {}
+        self._lock = threading.Lock()
+
+    def interpolator(self, name: str, device: str | None = None) -> Interpolator:
+        """The interpolator of that name, made once.
+
+        Raises:
+            InputError: there is none of that name, or its weights are missing.
+        """
+        with self._lock:
+            if (name, device) not in self._made:
+                self._made[name, device] = cast(Interpolator, self._makers.get(name)(device))
+            return self._made[name, device]
+
+    def key_parts(self, params: InterpolateParams) -> tuple[Any, ...]:
+        """The interpolator's weights and version."""
+        return (self.interpolator(params.by).fingerprint,)
 
     def retime(self, timeline: Timeline, params: InterpolateParams) -> Timeline:
         """Frames at ``j / rate`` for as long as the film lasts, to within half a frame.
@@ -73,15 +159,57 @@ class Interpolate(StageBase):
         sources = tuple(_place(timeline, t, last) for t in times[:-1])
         return Timeline(timeline.size, _shots(timeline, rate, count), times, sources)
 
-    def blend(self, before: Frame, after: Frame, t: float, params: InterpolateParams, context: StageContext) -> Array:
-        """The picture at fraction ``t`` from ``before`` to ``after``  [(H, W, 3) float32 [0, 1] R'G'B']."""
-        pair = _flow.pair(to_working(luma_of(before.rgb)), to_working(luma_of(after.rgb)))
-        if max(float(pair.forward_trust.mean()), float(pair.backward_trust.mean())) < _HOPELESS:
-            return before.rgb if t < 0.5 else after.rgb
-        return between(before.rgb, after.rgb, pair, t)
+    def beyond(self, params: InterpolateParams) -> int:
+        """As far as a picture may be repeated, where duplicates are removed."""
+        return LONGEST_REPEAT if params.remove_duplicates else 0
+
+    def blend(self, window: Window, t: float, params: InterpolateParams, context: StageContext) -> Array:
+        """The picture at fraction ``t`` from the window's frame to the next  [(H, W, 3) float32 [0, 1] R'G'B']."""
+        first, second = window.centre, window.centre + 1
+        if params.remove_duplicates:
+            first, second, t = distinct(window, t)
+        a = window.frames[first].rgb
+        if t == 0:
+            return a
+        b = window.frames[second].rgb
+        made = self.interpolator(params.by, context.device).between(a, b, t)
+        return as_grey(made) if is_grey(a) and is_grey(b) and not is_grey(made) else made
 
 
-def between(rgb_a: Array, rgb_b: Array, pair: FlowPair, t: float) -> Array:
+def distinct(window: Window, t: float) -> tuple[int, int, float]:
+    """The two distinct pictures that a time lies between.
+
+    Args:
+        window: frames of one shot, `LONGEST_REPEAT` of them to each side of the pair as far as there are any
+        t: fraction of the way from the window's frame to the next  [0, 1)
+
+    Returns:
+        Their places in the window, each the first frame that shows its picture, and the fraction of the way from
+        the one to the other. Where a picture is shown for longer than `LONGEST_REPEAT`, or to the shot's end: the
+        frame itself, the next, and ``t``.
+    """
+    frames, centre = window.frames, window.centre
+    lumas: dict[int, Array] = {}
+
+    def luma(place: int) -> Array:
+        if place not in lumas:
+            lumas[place] = luma_of(frames[place].rgb)
+        return lumas[place]
+
+    def repeats(place: int) -> bool:
+        return is_duplicate(luma(place - 1), luma(place))
+
+    first, second = centre, centre + 1
+    while first > 0 and repeats(first):
+        first -= 1
+    while second < len(frames) and repeats(second):
+        second += 1
+    if second == len(frames) or second - first > LONGEST_REPEAT:
+        return centre, centre + 1, t
+    return first, second, (centre - first + t) / (second - first)
+
+
+def moved_and_mixed(rgb_a: Array, rgb_b: Array, pair: FlowPair, t: float) -> Array:
     """A picture between two others along their flow.
 
     Args:
@@ -113,8 +241,9 @@ def between(rgb_a: Array, rgb_b: Array, pair: FlowPair, t: float) -> Array:
 
 
 def register(plugins: Plugins) -> None:
-    """Add the retiming stage."""
-    plugins.stages.add(Interpolate.name, Interpolate())
+    """Add the stage, and the interpolator that needs no weights."""
+    plugins.interpolators.add(AlongFlow.name, lambda device: AlongFlow())
+    plugins.stages.add(Interpolate.name, Interpolate(plugins.interpolators))
 
 
 def _place(timeline: Timeline, time: Fraction, last: set[int]) -> Fraction:

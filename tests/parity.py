@@ -21,9 +21,8 @@ class Fixture:
     def __init__(self, name: str) -> None:
         folder = PARITY / name
         self.config = json.loads((folder / "config.json").read_text())
-        # An operator has no weights of its own, and so no keys.
-        keys = folder / "keys.json"
-        self.keys = json.loads(keys.read_text())["keys"] if keys.is_file() else []
+        names = folder / "keys.json"  # operators have no weights
+        self.keys = json.loads(names.read_text())["keys"] if names.is_file() else []
         self.inputs = np.load(folder / "input.npz")
         self.outputs = np.load(folder / "output.npz")
 
@@ -53,8 +52,11 @@ def warm_up() -> None:
 
 
 def within(got: np.ndarray, wanted: np.ndarray, limits: dict[str, Any]) -> None:
-    """Compare with what was recorded, within the tolerance recorded beside it."""
-    apart = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+    """Compare with what was recorded, within the tolerance recorded beside it.
+
+    After a step that is not continuous a share of the elements may lie anywhere, where the record says so.
+    """
     assert got.shape == wanted.shape
-    assert apart.max() <= limits["max_abs"]
+    apart = np.abs(got.astype(np.float64) - wanted.astype(np.float64))
+    assert (apart > limits["max_abs"]).mean() <= limits.get("allow_frac", 0.0)
     assert apart.mean() <= limits.get("mean_abs", np.inf)

@@ -27,6 +27,7 @@ class Plugins:
         stages: steps of a recipe.
         colourisers: name to a maker ``(device) -> Colouriser``.
         flows: name to a maker ``(device) -> FlowEstimator``.
+        interpolators: name to a maker ``(device) -> Interpolator``.
         segmenters: name to a maker ``(device) -> Segmenter``; asked in order of registration.
         upscalers: name to a maker ``(device) -> Upscaler``, or ``-> Denoises`` where there is a choice of strength.
     """
@@ -35,6 +36,7 @@ class Plugins:
         self.stages: Registry[Stage] = Registry("stage", FrameStage, ShotStage, RetimeStage)
         self.colourisers: Registry[Callable[[str | None], Any]] = Registry("colouriser")
         self.flows: Registry[Callable[[str | None], Any]] = Registry("flow estimator")
+        self.interpolators: Registry[Callable[[str | None], Any]] = Registry("interpolator")
         self.segmenters: Registry[Callable[[str | None], Any]] = Registry("segmenter")
         self.upscalers: Registry[Callable[[str | None], Any]] = Registry("upscaler")
 

@@ -5,7 +5,7 @@ nothing else; that is what makes cache keys true. Three kinds:
 
 - `FrameStage` makes a frame from a window of frames that never leaves the shot;
 - `ShotStage` first measures every frame of a shot, solves for one state per frame, then applies it;
-- `RetimeStage` makes frames at new times between two frames of one shot.
+- `RetimeStage` makes frames at new times from the frames about them, of one shot.
 
 Pictures in and out are R'G'B' float32 (H, W, 3) in [0, 1]; the runner puts results on the 16-bit grid.
 """
@@ -158,8 +158,15 @@ class RetimeStage(Stage, Protocol):
         """The new sequence; its ``sources`` and ``times`` follow from the old one's."""
         ...
 
-    def blend(self, before: Frame, after: Frame, t: float, params: Any, context: StageContext) -> Array:
-        """The picture at fraction ``t`` in (0, 1) from ``before`` to ``after``."""
+    def beyond(self, params: Any) -> int:
+        """Frames to each side that are looked at beside the two. At 0 a frame that falls on one of them is that one."""
+        ...
+
+    def blend(self, window: Window, t: float, params: Any, context: StageContext) -> Array:
+        """The picture at fraction ``t`` in [0, 1) of the way from the window's frame to the next.
+
+        Where ``t`` is 0 the next may be missing, and `beyond` is more than 0.
+        """
         ...
 
 

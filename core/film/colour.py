@@ -34,6 +34,7 @@ _RGB_FROM_XYZ = np.array(
     dtype=np.float32,
 )
 _WHITE = np.array([0.950456, 1.0, 1.088754], dtype=np.float32)
+_LUMA_601 = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _tables() -> tuple[Array, Array, Array]:
@@ -94,6 +95,19 @@ def luma_of(rgb: Array) -> Array:
     if np.array_equal(red, green) and np.array_equal(green, blue):
         return np.take(_GREY_LUMA, _steps(green))
     return np.ascontiguousarray(srgb_to_lab(rgb)[..., 0])
+
+
+def is_grey(rgb: Array) -> bool:
+    """Whether the three planes of a picture are equal  [(H, W, 3) R'G'B']."""
+    return np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 1], rgb[..., 2])
+
+
+def as_grey(rgb: Array) -> Array:
+    """A picture without its colour: three planes of its Y'  [(H, W, 3) float32 R'G'B'].
+
+    Source: ITU-R BT.601, by which published networks' programs take it.
+    """
+    return np.repeat((rgb @ _LUMA_601)[..., None], 3, axis=-1)
 
 
 def join(luma: Array, ab: Array) -> Array:

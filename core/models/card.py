@@ -60,6 +60,8 @@ _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
 _IDEEPCOLOR = "http://colorization.eecs.berkeley.edu/siggraph/models/"
 _DDCOLOR = "https://huggingface.co/piddnad/DDColor-models/resolve/main/"
 _DDCOLOR_PAPER = "Kang et al. 2023, DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders"
+_ALONG_FLOW = "interpolation follows DIS optical flow"
+_VS_RIFE = "https://github.com/HolyWu/vs-rife/releases/download/model/"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
 _ESRGAN = "https://github.com/xinntao/ESRGAN"
 _ESRGAN_PAPER = "Wang et al. 2018, ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
@@ -265,8 +267,7 @@ CARDS: tuple[ModelCard, ...] = (
         "MIT for the code; the weights hold a flow network that is not for commercial use (PWC-Net)",
         "Bao et al. 2019, Depth-Aware Video Frame Interpolation",
         (ModelFile("best.pth", "http://vllab1.ucmerced.edu/~wenbobao/DAIN/best.pth"),),
-        "interpolation follows DIS optical flow",
-        supported=False,
+        _ALONG_FLOW,
     ),
     ModelCard(
         "rife",
@@ -274,9 +275,15 @@ CARDS: tuple[ModelCard, ...] = (
         "interpolate",
         "MIT",
         "Huang et al. 2022, Real-Time Intermediate Flow Estimation for Video Frame Interpolation",
-        (ModelFile("flownet.pkl", "https://github.com/hzwer/Practical-RIFE"),),
-        "interpolation follows DIS optical flow",
-        supported=False,
+        (
+            # The authors' archives all call it so; which version it is, its tensors tell.
+            ModelFile("flownet.pkl", "https://github.com/hzwer/Practical-RIFE"),
+            ModelFile("flownet_v4.25.pkl", _VS_RIFE + "flownet_v4.25.pkl"),
+            ModelFile("flownet_v4.26.pkl", _VS_RIFE + "flownet_v4.26.pkl"),
+            ModelFile("flownet_v4.17.pkl", _VS_RIFE + "flownet_v4.17.pkl"),
+            ModelFile("flownet_v4.6.pkl", _VS_RIFE + "flownet_v4.6.pkl"),
+        ),
+        _ALONG_FLOW,
     ),
     _real(
         "realesrgan-x2",

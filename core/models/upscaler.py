@@ -7,7 +7,6 @@ halve, cut into parts that fit the memory, clipped to their range; a film withou
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast, runtime_checkable
 
@@ -16,14 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.film.colour import as_grey, is_grey
 from core.models.device import pick_device
+from core.models.once import Once
 from core.models.tiling import Tiling, is_out_of_memory, tiled
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
-
-# ITU-R BT.601, by which the published programs take the grey of what they made of a grey picture.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @runtime_checkable
@@ -99,11 +97,9 @@ class NetworkUpscaler:
         self.fingerprint = fingerprint
         self.scale = scale
         self.radius = radius
-        self._make = make
         self._tiling = tiling
         self._device = pick_device(device)
-        self._network: nn.Module | None = None
-        self._lock = threading.Lock()
+        self._network = Once(lambda: make().to(self._device).eval())
 
     def enlarge(self, frames: Sequence[Array], centre: int) -> Array:
         """As `Upscaler.enlarge`. Where the shot ends, the frames a sequence lacks are those on its other side.
@@ -121,11 +117,11 @@ class NetworkUpscaler:
         planes = torch.from_numpy(_padded(np.moveaxis(stack, -1, -3), self._tiling.multiple))[None]
         rgb = self._run(planes)[0, :, : h * self.scale, : w * self.scale].clamp(0.0, 1.0)
         out = np.ascontiguousarray(rgb.permute(1, 2, 0).numpy())
-        return _grey(out) if is_grey(frame) else out
+        return as_grey(out) if is_grey(frame) else out
 
     def _run(self, planes: Tensor) -> Tensor:
         """The network's answer on the CPU; in smaller parts from where memory ends."""
-        network = self._loaded()
+        network = self._network()
 
         def work(part: Tensor) -> Tensor:
             return cast(Tensor, network(part.to(self._device)).cpu())
@@ -147,12 +143,6 @@ class NetworkUpscaler:
             )  # fmt: skip
             self._tiling = smaller
 
-    def _loaded(self) -> nn.Module:
-        with self._lock:
-            if self._network is None:
-                self._network = self._make().to(self._device).eval()
-            return self._network
-
 
 def mirrored(place: int, count: int) -> int:
     """A place of a sequence that goes on as its mirror image at both ends, the end itself not repeated."""
@@ -160,15 +150,6 @@ def mirrored(place: int, count: int) -> int:
         return 0
     place %= 2 * (count - 1)
     return min(place, 2 * (count - 1) - place)
-
-
-def is_grey(rgb: Array) -> bool:
-    """Whether the three planes of a picture are equal  [(H, W, 3)]."""
-    return np.array_equal(rgb[..., 0], rgb[..., 1]) and np.array_equal(rgb[..., 1], rgb[..., 2])
-
-
-def _grey(rgb: Array) -> Array:
-    return np.repeat((rgb @ _LUMA)[..., None], 3, axis=-1)
 
 
 def _padded(planes: Array, multiple: int) -> Array:

@@ -59,7 +59,8 @@ class Node:
         """Frames of the step before that frame ``n`` is made from."""
         if self.retimes:
             first, t = self.between(n)
-            return FrameRange(first, first + (2 if t else 1))
+            pair = FrameRange(first, first + (2 if t else 1))
+            return self._with_those_beyond(pair) if self.beyond else pair
         shot = self.shot(n)
         if self.sees_shot:
             return shot.range
@@ -70,6 +71,19 @@ class Node:
         place = self.gives.sources[n]
         first = int(place)
         return first, place - first
+
+    def passes(self, n: int) -> bool:
+        """Whether frame ``n`` is a frame of the step before, so that nothing is made."""
+        return self.retimes and not self.beyond and self.between(n)[1] == 0
+
+    @cached_property
+    def beyond(self) -> int:
+        """How many frames a retiming looks at to each side of the two it is between."""
+        return cast(RetimeStage, self.stage).beyond(self.params) if self.retimes else 0
+
+    def _with_those_beyond(self, pair: FrameRange) -> FrameRange:
+        shot = shot_of(self.takes.shots, pair.start).range
+        return FrameRange(max(shot.start, pair.start - self.beyond), min(shot.stop, pair.stop + self.beyond))
 
 
 @dataclass
@@ -120,9 +134,11 @@ class Line:
             return fingerprint("decode", DECODE_VERSION, self.clip.sha256, str(self.clip.rate), n)
         if node.retimes:
             first, t = node.between(n)
-            if not t:
+            if node.passes(n):
                 return self.key(i - 1, first)  # the very frame: nothing is made, nothing is kept twice
-            return fingerprint(node.name, *node.parts, self.key(i - 1, first), self.key(i - 1, first + 1), t)
+            around = node.needs(n)
+            keys = [self.key(i - 1, m) for m in around]
+            return fingerprint(node.name, *node.parts, keys, first - around.start, t)
         said = self.sides[node.name].key(n) if node.name in self.sides else None
         shot = node.shot(n)
         if node.sees_shot:

@@ -6,7 +6,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, overload
 
 import numpy as np
@@ -137,13 +136,13 @@ class Renderer:
         at = self.line.index(Colourise.name)
         for i in range(self.line.last, 0, -1):
             node = self.line.nodes[i]
-            made = {n for n in wanted if not _passes_through(node, n)}
+            made = {n for n in wanted if not node.passes(n)}
             lacking = {n for n in made if self._hangs_on(unsaid, i, n) or not self.cache.has(self.line.key(i, n))}
             missing[node.name] = len(lacking)
             wanted = _inputs(node, lacking, wanted - made)
             if i == at:
                 wanted |= unsaid
-            own = {n for n in needed if not _passes_through(node, n)}
+            own = {n for n in needed if not node.passes(n)}
             total[node.name] = len(own)
             needed = _inputs(node, own, needed - own)
         return Plan(frames, dict(reversed(missing.items())), dict(reversed(total.items())), bool(unsaid))
@@ -165,7 +164,7 @@ class Renderer:
         frames = {n}
         for j in range(i, at, -1):
             node = self.line.nodes[j]
-            through = {m for m in frames if _passes_through(node, m)}
+            through = {m for m in frames if node.passes(m)}
             frames = _inputs(node, frames - through, through)
         return not unsaid.isdisjoint(frames)
 
@@ -294,7 +293,7 @@ class Renderer:
         if i is None or not isinstance(stage, ShowsMatte):
             raise RecipeError(f"step '{step}' is off or shows no matte")
         node = self.line.nodes[i]
-        return stage.matte(self._window(i, n), node.params, self._context(node, n))
+        return stage.matte(self._window(i, n, n), node.params, self._context(node, n))
 
     # -- making one frame ---------------------------------------------------------------------------
 
@@ -302,7 +301,7 @@ class Renderer:
         if i == 0:
             return self._decode(n)
         node = self.line.nodes[i]
-        if _passes_through(node, n):
+        if node.passes(n):
             return Frame(n, self._get(i - 1, node.between(n)[0]).rgb)
         key = self.line.key(i, n)
         rgb = self.cache.get_frame(key)
@@ -320,13 +319,12 @@ class Renderer:
         try:
             if isinstance(node.stage, RetimeStage):
                 first, t = node.between(n)
-                before, after = self._get(i - 1, first), self._get(i - 1, first + 1)
-                return node.stage.blend(before, after, float(t), node.params, context)
+                return node.stage.blend(self._window(i, n, first), float(t), node.params, context)
             if isinstance(node.stage, ShotStage):
                 state = self._states(i, context.shot)[n - context.shot.range.start]
                 return node.stage.apply(self._get(i - 1, n), state, node.params, context)
             assert isinstance(node.stage, FrameStage)
-            return node.stage.process(self._window(i, n), node.params, context)
+            return node.stage.process(self._window(i, n, n), node.params, context)
         except PochoirError:
             raise
         except Exception as error:
@@ -352,9 +350,10 @@ class Renderer:
     def _context(self, node: Node, n: int) -> StageContext:
         return StageContext(self.device, node.shot(n), self.line.sides.get(node.name))
 
-    def _window(self, i: int, n: int) -> Window:
+    def _window(self, i: int, n: int, centre: int) -> Window:
+        """What step ``i`` makes frame ``n`` from, about a frame of the step before."""
         span = self.line.nodes[i].needs(n)
-        return Window(_LazyFrames(lambda m: self._get(i - 1, m), span), n - span.start)
+        return Window(_LazyFrames(lambda m: self._get(i - 1, m), span), centre - span.start)
 
     def _decode(self, n: int) -> Frame:
         """Frame ``n`` of the film, reading on where the last one left off."""
@@ -460,11 +459,6 @@ class _LazyFrames(Sequence[Frame]):
     def __getitem__(self, at: int | slice) -> Frame | tuple[Frame, ...]:
         numbers = range(self._span.start, self._span.stop)[at]
         return self._get(numbers) if isinstance(numbers, int) else tuple(self._get(n) for n in numbers)
-
-
-def _passes_through(node: Node, n: int) -> bool:
-    """Whether a retimed frame is a frame of the film itself, so that nothing is made."""
-    return node.retimes and node.between(n)[1] == Fraction(0)
 
 
 def _inputs(node: Node, made: set[int], passed: set[int]) -> set[int]:

@@ -16,7 +16,8 @@ from core.contract.params import number, text
 from core.contract.registry import Registry
 from core.contract.stage import StageBase, StageContext, Window
 from core.errors import RecipeError
-from core.models.upscaler import Denoises, Upscaler, is_grey
+from core.film.colour import is_grey
+from core.models.upscaler import Denoises, Upscaler
 
 Array = NDArray[np.float32]
 LANCZOS = "lanczos"

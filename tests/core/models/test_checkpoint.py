@@ -151,9 +151,10 @@ def test_other_files_are_refused_in_one_line(tmp_path, content):
     assert str(path) in str(caught.value)
 
 
-def test_a_table_of_something_else_is_refused(tmp_path):
+@pytest.mark.parametrize("content", [{"epoch": 3}, {"model": {"epoch": 3}}, {"model": 3}, {7: torch.ones(1)}])
+def test_a_table_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "gen.pth"
-    torch.save({"epoch": 3}, path)
+    torch.save(content, path)
     with pytest.raises(WeightsError, match="no table of tensors"):
         read_checkpoint(path)
 

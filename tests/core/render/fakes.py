@@ -104,8 +104,11 @@ class Double(StageBase):
         shots = tuple(replace(s, range=FrameRange(2 * s.range.start, 2 * s.range.stop)) for s in timeline.shots)
         return Timeline(timeline.size, shots, tuple(times), tuple(map(Fraction, sources)))
 
-    def blend(self, before: Frame, after: Frame, t: float, params: Any, context: StageContext) -> np.ndarray:
-        return (1 - t) * before.rgb + np.float32(t) * after.rgb
+    def beyond(self, params: NoParams) -> int:
+        return 0
+
+    def blend(self, window: Window, t: float, params: NoParams, context: StageContext) -> np.ndarray:
+        return (1 - t) * window.frame.rgb + np.float32(t) * window.frames[window.centre + 1].rgb
 
 
 class Flickering:

@@ -1,0 +1,152 @@
+"""DAIN as an interpolator: the authors' own checkpoint, run without their CUDA kernels.
+
+Pictures are padded as the published program pads them. Large ones are cut into tiles that overlap, because a
+pixel takes four kilobytes on its way; the tiles' borders are not trusted, and one tile fades into the next.
+
+Source: Bao et al. 2019, Depth-Aware Video Frame Interpolation; its program `demo_MiddleBury.py` (MIT).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from core.contract.fingerprint import fingerprint
+from core.contract.plugins import Plugins
+from core.errors import ShapeError
+from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checksum import sha256_of
+from core.models.dain_net import DainNet
+from core.models.device import pick_device
+from core.models.once import Once
+from core.models.shelf import find
+from core.models.tensors import to_planes, to_rgb
+
+Array = NDArray[np.float32]
+Maker = Callable[[Tensor, Tensor, float], Tensor]
+
+VERSION = 1  # raised whenever the same weights give another answer
+BLOCK = 128  # to whose multiple the published program pads
+BORDER = 32  # what it adds on each side where there is nothing to pad  [px]
+TILE = 768  # greatest side of what is seen at once  [px]
+OVERLAP = 160  # of neighbouring tiles; motion longer than this is lost at their borders  [px]
+UNTRUSTED = 32  # outermost part of a tile that is not shown where there is a neighbour  [px]
+
+
+class Dain:
+    """DAIN with its weights. Fulfils the interpolator protocol.
+
+    Attributes:
+        name: ``dain``.
+        fingerprint: of weights and this module's version; for cache keys.
+    """
+
+    name = "dain"
+
+    def __init__(self, network: Callable[[], Maker], *, weights: str, device: str | None = None) -> None:
+        self.fingerprint = fingerprint("dain", VERSION, weights)
+        self._device = pick_device(device)
+        self._network = Once(network)
+
+    @classmethod
+    def load(cls, folder: Path | None = None, *, device: str | None = None) -> Dain:
+        """Find the published checkpoint; it is read when the first picture is asked for.
+
+        Args:
+            folder: where checkpoints lie; None: the model folder
+            device: as `core.models.device.pick_device` takes it
+
+        Raises:
+            InputError: there is no such device.
+            ModelMissingError: the checkpoint is not there.
+        """
+        path, where = find(cls.name, folder), pick_device(device)
+        return cls(lambda: _read(path).to(where), weights=sha256_of(path), device=device)
+
+    def between(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
+        """Make the picture at a time between two others.
+
+        Args:
+            rgb_a: [(H, W, 3) float32 [0, 1] R'G'B']
+            rgb_b: [(H, W, 3) float32 [0, 1] R'G'B']
+            t: fraction of the way from a to b  (0, 1)
+
+        Returns:
+            [(H, W, 3) float32 [0, 1] R'G'B']
+
+        Raises:
+            ShapeError: the pictures differ in size.
+            WeightsError: the checkpoint is damaged or of another model.
+
+        Source: Bao et al. 2019.
+        """
+        if rgb_a.shape != rgb_b.shape:
+            raise ShapeError(f"dain: pictures of {rgb_a.shape} and {rgb_b.shape} are not of one size")
+        h, w = rgb_a.shape[:2]
+        rows, columns = _tiles(h), _tiles(w)
+        if len(rows) == len(columns) == 1:
+            return self._whole(rgb_a, rgb_b, t)
+        total, mass = np.zeros_like(rgb_a), np.zeros((h, w, 1), np.float32)
+        for row, column in product(rows, columns):
+            weight = (_trust(row, h)[:, None] * _trust(column, w))[..., None]
+            total[row, column] += weight * self._whole(rgb_a[row, column], rgb_b[row, column], t)
+            mass[row, column] += weight
+        return np.asarray(total / mass, np.float32)
+
+    def _whole(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
+        """A picture that is seen at once."""
+        h, w = rgb_a.shape[:2]
+        (top, bottom), (left, right) = _padding(h), _padding(w)
+        with torch.inference_mode():
+            first, second = (
+                F.pad(to_planes(rgb, self._device), (left, right, top, bottom), mode="replicate")
+                for rgb in (rgb_a, rgb_b)
+            )
+            made = self._network()(first, second, t)
+            return to_rgb(made[..., top : top + h, left : left + w])
+
+
+def register(plugins: Plugins) -> None:
+    """Offer DAIN as an interpolator; it asks for its checkpoint when it is made."""
+    plugins.interpolators.add(Dain.name, lambda device: Dain.load(device=device))
+
+
+def _read(path: Path) -> DainNet:
+    with torch.device("meta"):
+        network = DainNet()
+    load_into(network, read_checkpoint(path), where=str(path))
+    return network
+
+
+def _padding(length: int) -> tuple[int, int]:
+    """What the published program adds before and after a side of this length  [px]."""
+    lacking = -length % BLOCK
+    if not lacking:
+        return BORDER, BORDER
+    return lacking // 2, lacking - lacking // 2
+
+
+def _tiles(length: int) -> list[slice]:
+    """Where the tiles along a side of this length lie: all of one length, evenly apart."""
+    if length <= TILE:
+        return [slice(0, length)]
+    count = math.ceil((length - OVERLAP) / (TILE - OVERLAP))
+    starts = (round(k * (length - TILE) / (count - 1)) for k in range(count))
+    return [slice(start, start + TILE) for start in starts]
+
+
+def _trust(tile: slice, length: int) -> Array:
+    """How far a tile counts at each of its places along one side of the picture  [(TILE,) float32 [0, 1]]."""
+    place = np.arange(tile.start, tile.stop, dtype=np.float32) + np.float32(0.5)
+    before = place - tile.start if tile.start > 0 else np.full_like(place, np.inf)
+    after = tile.stop - place if tile.stop < length else np.full_like(place, np.inf)
+    fade = (np.minimum(before, after) - UNTRUSTED) / (OVERLAP - 2 * UNTRUSTED)
+    return np.clip(fade, 0.0, 1.0).astype(np.float32)
