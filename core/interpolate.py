@@ -40,7 +40,6 @@ Array = NDArray[np.float32]
 _HOPELESS = 0.12
 # A picture shown for longer than this is a still, or a calm view, and stays as it is  [frames].
 LONGEST_REPEAT = 4
-# ITU-R BT.709, by which what a network makes of grey pictures is grey again.
 _flow = DisFlow("medium")
 
 
