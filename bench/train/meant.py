@@ -25,7 +25,7 @@ from core.models.network import AB_SCALE, ColourNet
 SHAPES = [(128, 160), (160, 160), (144, 192)]
 BATCHES = 44
 PLACES = 512
-THINGS_COUNT = 2.5
+THINGS_COUNT = 1.8
 GAIN = 1.5  # of the automatic colour, as it is shown
 CHANGED = 8.0 / AB_SCALE  # chroma by which a place belongs to a thing that was given another colour
 DECAY, ROUNDS, RATE = 2e-4, 1500, 0.05

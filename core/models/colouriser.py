@@ -39,7 +39,7 @@ WORKING_LONG_SIDE = 256  # at which hints are carried
 AUTOMATIC_LONG_SIDE = 128  # unasked, the network sees the scene, and was taught it on small pictures
 # What errs least is paler than anything that is likely. This much more gives six tenths of the colourfulness of
 # photographs never trained on, for 0.1 dB.
-LIVELINESS = 1.6
+LIVELINESS = 1.4
 SAME_SURFACE = 6.0  # L* by which cells of one surface may differ
 # How much the edge-aware solver has to say beside the kriging, and the cells of its grid along the longer side.
 OTHER_OPINION, SPREAD_CELLS = 0.2, 24
