@@ -294,14 +294,14 @@ class Colourise(StageBase):
         own = self.colouriser(name, device)
         return own if isinstance(own, Carries) else cast(Carries, self.colouriser("embedded", device))
 
-    def looks(self, name: str, device: str | None = None) -> Looks:
+    def looks(self, name: str, device: str | None = None) -> Looks | None:
         """What tells how places look where that colouriser colours: itself if it can, else the embedded one.
 
         Raises:
             InputError, WeightsError: as of `colouriser`.
         """
-        own = self.colouriser(name, device)
-        return own if isinstance(own, Looks) else cast(Looks, self.colouriser("embedded", device))
+        able = (self.colouriser(n, device) for n in (name, "embedded"))
+        return next((one for one in able if isinstance(one, Looks)), None)
 
     def key_parts(self, params: ColouriseParams) -> tuple[Any, ...]:
         """The weights' hashes."""

@@ -239,8 +239,6 @@ def _models() -> Iterator[Finding]:
         {"path": str(folder)},
     )
     for status in shelf(folder):
-        if status.state == "not yet supported":
-            continue
         there = status.state == "ready"
         yield Finding(
             f"model {status.card.id}",

@@ -37,7 +37,6 @@ class ModelCard:
         paper: where it is described.
         files: any one of them is enough; the first is the one recommended.
         instead: what the program does where the file is missing.
-        supported: whether this version can run it.
         built_in: the weights come with the program.
     """
 
@@ -48,7 +47,6 @@ class ModelCard:
     paper: str
     files: tuple[ModelFile, ...]
     instead: str
-    supported: bool = True
     built_in: bool = False
 
 

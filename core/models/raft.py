@@ -5,7 +5,6 @@ Source: Teed & Deng 2020 (RAFT).
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from core.flow import FlowPair, match_gain, with_trust
 from core.models.checkpoint import load_into, read_checkpoint
 from core.models.checksum import sha256_of
 from core.models.device import pick_device
+from core.models.once import Once
 from core.models.raft_net import LARGE, LEAST_SIDE, RAFT, SMALL, STRIDE, Layout
 from core.models.shelf import find
 
@@ -53,8 +53,7 @@ class RaftFlow:
         self._path = find(name, folder)
         self.fingerprint = fingerprint("raft", VERSION, name, sha256_of(self._path), UPDATES)
         self._device = pick_device(device)
-        self._network: RAFT | None = None
-        self._lock = threading.Lock()
+        self._network = Once(lambda: _read(name, self._path).to(self._device))
 
     def pair(self, luma_a: Plane, luma_b: Plane) -> FlowPair:
         """Flow both ways between two frames, and its trust.
@@ -74,18 +73,17 @@ class RaftFlow:
         frames, (top, left) = _padded(torch.cat([_picture(a), _picture(b)]))
         with torch.inference_mode():
             frames = frames.to(self._device)
-            both = self._loaded()(frames, frames.flip(0), UPDATES)
+            both = self._network()(frames, frames.flip(0), UPDATES)
             both = both[..., top : top + h, left : left + w].permute(0, 2, 3, 1).cpu().contiguous()
         forward, backward = both.numpy()
         return with_trust(a, b, forward, backward)
 
-    def _loaded(self) -> RAFT:
-        with self._lock:
-            if self._network is None:
-                network = empty(self.name)
-                load_into(network, read_checkpoint(self._path), where=str(self._path))
-                self._network = network.to(self._device)
-            return self._network
+
+def _read(name: str, path: Path) -> RAFT:
+    """The network with the weights of a published checkpoint."""
+    network = empty(name)
+    load_into(network, read_checkpoint(path), where=str(path))
+    return network
 
 
 def empty(name: str) -> RAFT:

@@ -19,7 +19,7 @@ from core.models.checksum import sha256_of
 
 VARIABLE = "POCHOIR_MODELS"
 BUILT_IN = Path(__file__).resolve().parent / "weights"
-State = Literal["ready", "missing", "not yet supported"]
+State = Literal["ready", "missing"]
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,6 @@ def _path(card: ModelCard, folder: Path) -> Path | None:
 
 def _status(card: ModelCard, folder: Path) -> Status:
     path = _path(card, folder)
-    if not card.supported:
-        return Status(card, "not yet supported", path, f"not yet supported; {card.instead}")
     if path is None:
         return Status(card, "missing", None, f"{_how(card, folder)}; until then {card.instead}")
     return Status(card, "ready", path, "")

@@ -107,7 +107,6 @@ def test_models_that_are_here_and_those_that_are_not(findings, tmp_path):
     assert found["model deoldify"].state == "ok"
     assert found["model deoldify-stable"].state == "optional"
     assert "ColorizeStable_gen.pth" in found["model deoldify-stable"].advice
-    assert "model raft" not in found  # not yet supported: having it would help nobody
 
 
 def test_the_cache_is_weighed(findings, tmp_path):

@@ -180,7 +180,7 @@ def test_what_is_made_of_grey_pictures_is_grey_and_of_coloured_ones_is_left() ->
     made = stage.blend(pair(grey, grey), 0.5, params, CONTEXT)
     assert np.array_equal(made[..., 0], made[..., 1])
     assert np.array_equal(made[..., 1], made[..., 2])
-    np.testing.assert_allclose(made, 0.5 + 0.2126 * 0.03, atol=1e-6)
+    np.testing.assert_allclose(made, 0.5 + 0.299 * 0.03, atol=1e-6)
     coloured = grey.copy()
     coloured[..., 2] = 0.4
     assert stage.blend(pair(coloured, grey), 0.5, params, CONTEXT)[..., 0] == pytest.approx(0.53)

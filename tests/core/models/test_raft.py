@@ -121,7 +121,7 @@ def test_a_published_file_gives_what_torchvisions_network_gives(name, tmp_path):
     other.load_state_dict(in_torchvisions_names(weights, name), strict=True)
     generator = torch.Generator().manual_seed(1)
     a, b = torch.rand(2, 1, 3, 128, 136, generator=generator) * 2 - 1
-    ours = RaftFlow(name, tmp_path, device="cpu")._loaded()
+    ours = RaftFlow(name, tmp_path, device="cpu")._network()
     with torch.inference_mode():
         wanted, got = other(a, b, num_flow_updates=3)[-1], ours(a, b, 3)
     assert wanted.abs().max() > 0.5

@@ -51,15 +51,6 @@ def test_a_file_on_the_shelf_is_found(tmp_path):
     assert find("deoldify", tmp_path) == path
 
 
-def test_what_cannot_be_run_yet_is_never_called_ready(tmp_path, monkeypatch):
-    card = replace(card_of("deoldify"), supported=False)
-    monkeypatch.setattr(room, "CARDS", (card,))
-    (tmp_path / card.files[0].name).write_bytes(b"x")
-    status = by_id(tmp_path)[card.id]
-    assert status.state == "not yet supported"
-    assert "embedded" in status.advice
-
-
 def test_the_embedded_colouriser_is_ready_where_its_weights_are(tmp_path, monkeypatch):
     monkeypatch.setattr(room, "BUILT_IN", tmp_path)
     assert by_id(tmp_path)["embedded"].state == "missing"
