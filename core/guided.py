@@ -55,24 +55,23 @@ def upsample_chroma(luma_small: Plane, ab_small: Plane, luma_full: Plane) -> Pla
     def mean(plane: Plane) -> Plane:
         return np.asarray(cv2.blur(plane, size, borderType=cv2.BORDER_REFLECT_101), np.float32)
 
-    mean_l = mean(luma_small)
-    mean_ab = mean(ab_small)
-    variance = (np.maximum(mean(luma_small * luma_small) - mean_l * mean_l, 0.0) + np.float32(EPSILON))[..., None]
-    covariance = mean(luma_small[..., None] * ab_small) - mean_l[..., None] * mean_ab
-    varied = np.maximum(mean(ab_small * ab_small) - mean_ab * mean_ab, np.float32(1e-6))
-    explained = np.minimum(covariance * covariance / (variance * varied), 1.0)
-    slope = covariance / variance * explained**DOUBT
-    # What the fit leaves over stays in the offset, so that the frame's luma at working size gives the chroma itself.
-    offset = ab_small - slope * luma_small[..., None]
-    kernel = np.ones((3, 3), np.uint8)
-    low, high = cv2.erode(ab_small, kernel), cv2.dilate(ab_small, kernel)
-
-    def fine(planes: NDArray[Any], channel: int) -> Plane:
-        plane = np.ascontiguousarray(planes[..., channel])
+    def fine(plane: NDArray[Any]) -> Plane:
         return np.asarray(cv2.resize(plane, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
 
+    mean_l = mean(luma_small)
+    variance = np.maximum(mean(luma_small * luma_small) - mean_l * mean_l, 0) + np.float32(EPSILON)
+    kernel = np.ones((3, 3), np.uint8)
     out = []
     for channel in (0, 1):  # plane by plane: NumPy is slow along an axis of two
-        chroma = cv2.add(cv2.multiply(fine(slope, channel), luma_full), fine(offset, channel))
-        out.append(cv2.min(cv2.max(chroma, fine(low, channel)), fine(high, channel)))
+        ab = np.ascontiguousarray(ab_small[..., channel])
+        mean_ab = mean(ab)
+        covariance = mean(luma_small * ab) - mean_l * mean_ab
+        varied = np.maximum(mean(ab * ab) - mean_ab * mean_ab, np.float32(1e-6))
+        fitted = covariance / variance
+        explained = np.minimum(covariance * fitted / varied, 1)
+        slope = fitted * explained**DOUBT
+        # What the fit leaves over stays in the offset, so that the luma at working size gives the chroma itself.
+        offset = ab - slope * luma_small
+        chroma = cv2.add(cv2.multiply(fine(slope), luma_full), fine(offset))
+        out.append(cv2.min(cv2.max(chroma, fine(cv2.erode(ab, kernel))), fine(cv2.dilate(ab, kernel))))
     return np.asarray(cv2.merge(out), np.float32)
