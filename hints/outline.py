@@ -23,7 +23,7 @@ from core.film.colour import Array
 from core.guided import upsample_chroma
 from hints.propagate import Step
 
-VERSION = 1
+VERSION = 2
 Inside = NDArray[np.bool_]
 
 SHRINK = 2  # outlines are found at this fraction of the working size
@@ -90,8 +90,10 @@ class Outline:
         against = _between(np.where(mask > 0.5, -odds, odds), AGAINST) * possible
         trust = trust * (1 - cv2.GaussianBlur(against, (0, 0), 2.0))
         soft = 0.5 * (before + cv2.GaussianBlur(before, (0, 0), 1.5))
-        by_step = np.float32(BY_STEP) * _odds(soft) * (0.3 + 0.7 * self._small(step.before.trust))
-        heard = (by_step + np.float32(BY_LOOKS) * odds) * (1 - np.float32(YIELDS) * trust)
+        # What has just come into view is not the region's unless it looks so, twice as clearly as elsewhere.
+        new = 1 - self._small(step.before.trust)
+        by_step = np.float32(BY_STEP) * _odds(soft) * (1 - 0.7 * new) - new
+        heard = (by_step + np.float32(BY_LOOKS) * (1 + new) * odds) * (1 - np.float32(YIELDS) * trust)
         heard += np.float32(BY_KEYFRAME) * trust * _odds(mask)
         found = np.where(possible, 1 / (1 + np.exp(-heard)), 0).astype(np.float32)
         found = np.asarray(cv2.medianBlur(np.rint(found * 255).astype(np.uint8), 5), np.float32) / np.float32(255)

@@ -27,6 +27,9 @@ CELL = 4  # places to a side of what becomes one sample
 MOST_SAMPLES = 256  # beyond them cells are made larger
 
 
+CONFIRMS = (
+    0.1  # mean square of what is asked beyond the automatic colour, in units of doubt, up to which it confirms it
+)
 NEAR = 0.04  # longer sides within which samples are of one place
 LEAST_TRUST = 1e-3  # below it nothing was said
 
@@ -160,7 +163,10 @@ class Kriging(nn.Module):
         noise = torch.diag(self._noise(samples))
         among, to = self._alike(known, known), self._alike(places, known)
         estimates, evidence = [], []
-        for kind, expected in ((0, self.expected), (1, torch.ones_like(self.expected))):
+        # Who asks for what is there already confirms it: nothing else is made paler for that.
+        asked = ((samples.ab - known.ab) / known.doubt[:, None]).square().sum(1).mean()
+        paler = (1 - self.expected) * (1 - torch.exp(-asked / CONFIRMS))
+        for kind, expected in ((0, 1 - paler), (1, torch.ones_like(paler))):
             between = among[kind] * torch.outer(known.doubt, known.doubt) + noise
             strength = torch.exp(2 * self.strength[kind])
             columns, likely = [], torch.zeros_like(expected)
