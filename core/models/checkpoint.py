@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ _UNREADABLE = (
     OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
     pickle.UnpicklingError, zipfile.BadZipFile,
 )  # fmt: skip
+N = TypeVar("N", bound=torch.nn.Module)
 COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
 # Under what names training programs put the network's table beside their own state. Where a file holds both a moving
 # average of the weights and the weights themselves, the average is what its authors run.
@@ -174,6 +175,22 @@ def fit(weights: Mapping[str, Tensor], network: torch.nn.Module, *, where: str) 
             raise WeightsError(f"{where}: '{name}' holds numbers that are not finite; the file is damaged")
         fitted[name] = tensor.to(torch.float32).contiguous()
     return fitted
+
+
+def read_network(make: Callable[[], N], path: Path) -> N:
+    """A network with the weights of a published checkpoint.
+
+    Args:
+        make: makes it; its own weights take no memory
+        path: as of `read_checkpoint`
+
+    Raises:
+        WeightsError: as `read_checkpoint` and `load_into`.
+    """
+    with torch.device("meta"):
+        network = make()
+    load_into(network, read_checkpoint(path), where=str(path))
+    return network
 
 
 def load_into(network: torch.nn.Module, published: Mapping[str, Tensor], *, where: str) -> None:

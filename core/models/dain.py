@@ -22,7 +22,7 @@ from torch import Tensor
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import ShapeError
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import read_network
 from core.models.checksum import sha256_of
 from core.models.dain_net import DainNet
 from core.models.device import pick_device
@@ -69,7 +69,7 @@ class Dain:
             ModelMissingError: the checkpoint is not there.
         """
         path, where = find(cls.name, folder), pick_device(device)
-        return cls(lambda: _read(path).to(where), weights=sha256_of(path), device=device)
+        return cls(lambda: read_network(DainNet, path).to(where), weights=sha256_of(path), device=device)
 
     def between(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
         """Make the picture at a time between two others.
@@ -117,13 +117,6 @@ class Dain:
 def register(plugins: Plugins) -> None:
     """Offer DAIN as an interpolator; it asks for its checkpoint when it is made."""
     plugins.interpolators.add(Dain.name, lambda device: Dain.load(device=device))
-
-
-def _read(path: Path) -> DainNet:
-    with torch.device("meta"):
-        network = DainNet()
-    load_into(network, read_checkpoint(path), where=str(path))
-    return network
 
 
 def _padding(length: int) -> tuple[int, int]:

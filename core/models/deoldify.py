@@ -28,7 +28,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import InputError
 from core.film.colour import srgb_to_lab
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import read_network
 from core.models.checksum import sha256_of
 from core.models.colouriser import check_luma
 from core.models.deoldify_net import Generator, Kind
@@ -120,8 +120,7 @@ class DeOldify:
         """
         variant = VARIANTS[name]
         path = find(name, folder)
-        network = _empty(variant.kind)
-        load_into(network, read_checkpoint(path), where=str(path))
+        network = read_network(partial(Generator, variant.kind), path)
         return cls(
             network,
             name=name,

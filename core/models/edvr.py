@@ -17,7 +17,7 @@ from torch import nn
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import read_network
 from core.models.checksum import sha256_of
 from core.models.edvr_net import EDVR, Layout
 from core.models.shelf import find
@@ -79,7 +79,7 @@ def load(name: str, folder: Path | None = None, *, device: str | None = None) ->
     variant, path = VARIANTS[name], find(name, folder)
     return NetworkUpscaler(
         name,
-        partial(_network, variant, path),
+        partial(read_network, variant.empty, path),
         fingerprint=fingerprint("edvr", VERSION, name, sha256_of(path)),
         scale=variant.layout.scale,
         tiling=variant.tiling,
@@ -96,9 +96,3 @@ def register(plugins: Plugins) -> None:
 
 def _make(name: str, device: str | None) -> NetworkUpscaler:
     return load(name, device=device)
-
-
-def _network(variant: Variant, path: Path) -> nn.Module:
-    network = variant.empty()
-    load_into(network, read_checkpoint(path), where=str(path))
-    return network

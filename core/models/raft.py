@@ -19,7 +19,7 @@ from core.contract.plugins import Plugins
 from core.errors import ShapeError
 from core.film.colour import lab_to_srgb
 from core.flow import FlowPair, match_gain, with_trust
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import read_network
 from core.models.checksum import sha256_of
 from core.models.device import pick_device
 from core.models.once import Once
@@ -53,7 +53,7 @@ class RaftFlow:
         self._path = find(name, folder)
         self.fingerprint = fingerprint("raft", VERSION, name, sha256_of(self._path), UPDATES)
         self._device = pick_device(device)
-        self._network = Once(lambda: _read(name, self._path).to(self._device))
+        self._network = Once(lambda: read_network(partial(empty, name), self._path).to(self._device))
 
     def pair(self, luma_a: Plane, luma_b: Plane) -> FlowPair:
         """Flow both ways between two frames, and its trust.
@@ -77,13 +77,6 @@ class RaftFlow:
             both = both[..., top : top + h, left : left + w].permute(0, 2, 3, 1).cpu().contiguous()
         forward, backward = both.numpy()
         return with_trust(a, b, forward, backward)
-
-
-def _read(name: str, path: Path) -> RAFT:
-    """The network with the weights of a published checkpoint."""
-    network = empty(name)
-    load_into(network, read_checkpoint(path), where=str(path))
-    return network
 
 
 def empty(name: str) -> RAFT:

@@ -27,7 +27,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import ShapeError
 from core.film.colour import fit_gamut, lab_to_srgb, srgb_to_lab
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import read_network
 from core.models.checksum import sha256_of
 from core.models.clusters import clusters
 from core.models.colouriser import check_luma, working_size
@@ -107,7 +107,7 @@ class SIGGRAPH17:
         """
         path = find(cls.name, folder)
         return cls(
-            partial(_read, path),
+            partial(read_network, UserGuided, path),
             weights=sha256_of(path),
             centre=CENTRES.get(path.name, 0.0),
             device=device,
@@ -310,14 +310,6 @@ def snap(luma: float, ab: Plane) -> Plane:
 def register(plugins: Plugins) -> None:
     """Offer the published colouriser; it asks for its checkpoint when it is made."""
     plugins.colourisers.add(SIGGRAPH17.name, lambda device: SIGGRAPH17.load(device=device))
-
-
-def _read(path: Path) -> UserGuided:
-    """The network with the weights of a published checkpoint."""
-    with torch.device("meta"):
-        network = UserGuided()
-    load_into(network, read_checkpoint(path), where=str(path))
-    return network
 
 
 def _brought_to(plane: Plane, size: tuple[int, int]) -> Plane:
