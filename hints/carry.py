@@ -20,7 +20,7 @@ from core.flow import FlowEstimator
 from core.models.colouriser import Looks
 from hints import outline, propagate
 from hints.layers import NOTHING, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
-from hints.outline import Outline
+from hints.outline import Outline, look_of
 from hints.propagate import Carrier, Motion, walk
 from hints.track import Track
 
@@ -170,12 +170,12 @@ class Tracks:
         for step in walk(ways.motion, keyframe, longest, ways.estimator):
             token.check()
             carried = carrier.advance(step)
-            seen = ways.looks.features(step.luma) if outlines and ways.looks is not None else None
+            look = look_of(step.luma, ways.looks.features(step.luma)) if outlines and ways.looks is not None else None
             for i, (track, end) in enumerate(zip(tracks, ends, strict=True)):
                 if not end.reached:
                     mine, trust = carried[parts[i] : parts[i + 1]], step.trust
-                    if i in outlines and seen is not None:
-                        cover, trust = outlines[i].advance(step, mine[0], seen)
+                    if i in outlines and look is not None:
+                        cover, trust = outlines[i].advance(step, mine[0], look)
                         mine = cover[None]
                     arrays = on_frame(track.hint, mine, trust)
                     ways.store.put(self.key(track, step.n), arrays)
@@ -199,8 +199,8 @@ class Tracks:
         if ways.looks is None or not wanted:
             return {}
         luma = ways.motion.luma(keyframe)
-        seen = ways.looks.features(luma)
-        return {i: Outline(planes[i][0], luma, seen) for i in wanted if (planes[i][0] > 0.5).any()}
+        look = look_of(luma, ways.looks.features(luma))
+        return {i: Outline(planes[i][0], look) for i in wanted if (planes[i][0] > 0.5).any()}
 
 
 class _Ending:

@@ -52,35 +52,31 @@ class Outline:
 
     Args:
         cover: the mask on the keyframe  [(h, w) float32 [0, 1]]
-        luma: the keyframe's             [(h, w) float32 [0, 100] L*]
-        seen: the keyframe's features, as of `core.models.colouriser.Looks`
+        look: the keyframe's, as of `look_of`
     """
 
-    def __init__(self, cover: Array, luma: Array, seen: Array) -> None:
-        h, w = cover.shape
-        self._size = max(1, w // SHRINK), max(1, h // SHRINK)
+    def __init__(self, cover: Array, look: Array) -> None:
+        self._size = _shrunk(cover)
         self._chance = np.random.default_rng(0)
         self._cover = self._small(cover)
         inside = self._cover > 0.5
-        look = self._look(luma, seen)
         self._area = int(inside.sum())
         chosen = self._choose(inside, np.ones_like(inside), SAMPLES)
         self._classifier = _Classifier(look[chosen], inside.ravel()[chosen])
 
-    def advance(self, step: Step, carried: Array, seen: Array) -> tuple[Array, Array]:
+    def advance(self, step: Step, carried: Array, look: Array) -> tuple[Array, Array]:
         """Follow the region to the walk's next frame.
 
         Args:
             step: of the walk.
             carried: the mask as motion from the keyframe has it  [(h, w) float32 [0, 1]]
-            seen: the frame's features, as of `core.models.colouriser.Looks`
+            look: the frame's, as of `look_of`
 
         Returns:
             Cover and trust  [(h, w) float32 [0, 1] each]
         """
         carried = np.clip(carried, 0, 1)
         before, mask, trust = self._warped(step), self._small(carried), self._small(step.trust)
-        look = self._look(step.luma, seen)
         if (before > 0.5).sum() < LOST * self._area:
             self._cover = found = self._sought(look)
             return self._enlarged(step, np.zeros_like(carried), found, np.zeros_like(found))
@@ -149,11 +145,6 @@ class Outline:
             cv2.remap(self._cover, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
         )
 
-    def _look(self, luma: Array, seen: Array) -> Array:
-        """What every place looks like  [(h * w, C) float32]."""
-        planes = [*_tones(self._small(luma)), *(self._small(seen[..., k]) for k in range(seen.shape[2]))]
-        return np.stack([plane.ravel() for plane in planes], axis=1)
-
     def _choose(self, inside: Inside, sure: Inside, counts: tuple[int, int, int]) -> NDArray[np.intp]:
         """Places to learn from: of the region, near it, and anywhere else."""
         chosen = []
@@ -167,10 +158,33 @@ class Outline:
         return np.asarray(cv2.dilate(inside.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
     def _small(self, plane: Array) -> Array:
-        way = cv2.INTER_AREA if plane.shape[1] > self._size[0] else cv2.INTER_LINEAR
-        return np.asarray(
-            cv2.resize(np.ascontiguousarray(plane, np.float32), self._size, interpolation=way), np.float32
-        )
+        return _resized(plane, self._size)
+
+
+def look_of(luma: Array, seen: Array) -> Array:
+    """What every place of a frame looks like: the same for all outlines that are followed through it.
+
+    Args:
+        luma: the frame's  [(h, w) float32 [0, 100] L*]
+        seen: its features, as of `core.models.colouriser.Looks`
+
+    Returns:
+        Of each place at the size of outlines, row by row  [(h // SHRINK * w // SHRINK, C) float32]
+    """
+    size = _shrunk(luma)
+    planes = [*_tones(_resized(luma, size)), *(_resized(seen[..., k], size) for k in range(seen.shape[2]))]
+    return np.stack([plane.ravel() for plane in planes], axis=1)
+
+
+def _shrunk(plane: Array) -> tuple[int, int]:
+    """(w, h) at which outlines are found in a frame of this plane's size."""
+    h, w = plane.shape
+    return max(1, w // SHRINK), max(1, h // SHRINK)
+
+
+def _resized(plane: Array, size: tuple[int, int]) -> Array:
+    way = cv2.INTER_AREA if plane.shape[1] > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(plane, np.float32), size, interpolation=way), np.float32)
 
 
 class _Classifier:
