@@ -140,7 +140,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
     names = clip_names(data)
     if limit is not None and limit < len(names):
         names = [names[i * len(names) // limit] for i in range(limit)]
-    colouriser = _colouriser()
+    colouriser = embedded_if_there()
     cases = [measure(read_clip(data, name), colouriser) for name in names]
     return {"name": "exemplar", "cases": cases, "summary": summarise(cases)}
 
@@ -252,7 +252,7 @@ def _chained(ab: Array, motion: ClipMotion) -> Iterator[Array]:
         yield ab
 
 
-def _colouriser() -> EmbeddedColouriser | None:
+def embedded_if_there() -> EmbeddedColouriser | None:
     """The embedded network, where its weights are there."""
     try:
         return EmbeddedColouriser()

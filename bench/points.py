@@ -10,13 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.baselines import SolverAlone, bilateral_solver, geodesic_blend
 from bench.metrics import colourfulness, mean_delta_e, psnr, to_8bit
-from bench.train.data import read_still, zhang_points
+from bench.train.data import read_square, zhang_points
 from core.colourise import Automatic, automatic_of, colourise_frame
 from core.errors import InputError
 from core.film.colour import join, srgb_to_lab
@@ -74,7 +73,7 @@ def run(
     ours = colouriser or EmbeddedColouriser()
     cases: list[dict[str, Any]] = []
     for number, path in enumerate(pictures(data, stills, limit)):
-        rgb = np.asarray(cv2.resize(read_still(path), (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.float32)
+        rgb = read_square(path, SIZE)
         truth, lab = to_8bit(rgb), srgb_to_lab(rgb)
         luma, ab = np.ascontiguousarray(lab[..., 0]), np.ascontiguousarray(lab[..., 1:])
 

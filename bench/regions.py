@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bench.baselines import SolverAlone
 from bench.clips import TrueClip, mask_names, read_clip, read_masks
-from bench.exemplar import ClipMotion, carry
+from bench.exemplar import ClipMotion, carry, embedded_if_there
 from bench.metrics import iou, mean_delta_e, psnr, spill, to_8bit
 from core.colourise import Automatic, automatic_of, colourise_frame
 from core.errors import InputError
@@ -59,7 +59,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
         raise InputError(f"{data / 'seqmask'}: no masks; give the data folder with --data")
     if limit is not None and limit < len(names):
         names = [names[i * len(names) // limit] for i in range(limit)]
-    colouriser = _colouriser()
+    colouriser = embedded_if_there()
     cases = [measure(clip, read_masks(data, clip), colouriser) for clip in (read_clip(data, n) for n in names)]
     keys = ("delta_e_inside", "delta_e_flat", "delta_e_spill", "iou", "iou_copy", "iou_chain", "carry_s_per_frame")
     summary: dict[str, Any] = {key: float(np.nanmean([c[key] for c in cases])) for key in keys}
@@ -181,10 +181,3 @@ def _flat(hints: HintSet, luma: Array) -> Array:
     """The swatch's chroma as a flat wash at the film's luma: what the derived ramp is measured against."""
     ab = np.broadcast_to(hex_to_lab(hints.regions[0].colour)[1:], (*luma.shape, 2))
     return srgb_to_lab(join(luma, np.ascontiguousarray(ab, np.float32)))
-
-
-def _colouriser() -> EmbeddedColouriser | None:
-    try:
-        return EmbeddedColouriser()
-    except InputError:
-        return None

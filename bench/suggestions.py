@@ -14,12 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.points import SIZE, pictures
-from bench.train.data import read_still
+from bench.train.data import read_square
 from core.colourise import automatic_size, resized
 from core.film.colour import delta_e, srgb_to_lab
 from core.models.colouriser import EmbeddedColouriser, automatic_chroma
@@ -63,7 +62,7 @@ def run(
     common = likeliest(ours.prior, COUNT)[:, :2]
     cases: list[dict[str, Any]] = []
     for number, path in enumerate(pictures(data, stills, limit)):
-        lab = srgb_to_lab(np.asarray(cv2.resize(read_still(path), (SIZE, SIZE), interpolation=cv2.INTER_AREA)))
+        lab = srgb_to_lab(read_square(path, SIZE))
         luma = resized(np.ascontiguousarray(lab[..., 0]), automatic_size((SIZE, SIZE), ours))
         alone = automatic_chroma(ours, luma)
         rng = np.random.default_rng((seed, number))

@@ -374,6 +374,11 @@ def read_still(path: Path) -> Plane:
     return _decoded(path).astype(np.float32) / np.float32(255)
 
 
+def read_square(path: Path, size: int) -> Plane:
+    """Read a photograph, as the protocol of points has it  [(size, size, 3) float32 [0, 1] R'G'B']."""
+    return np.asarray(cv2.resize(read_still(path), (size, size), interpolation=cv2.INTER_AREA), np.float32)
+
+
 @lru_cache(maxsize=8192)  # small photographs are drawn again and again; decoding them costs more than all the rest
 def _decoded(path: Path) -> NDArray[np.uint8]:
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)

@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -29,7 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from bench.metrics import psnr, to_8bit
-from bench.train.data import Batches, Pair, Phase, Still, read_still, shippable_stills, zhang_points
+from bench.train.data import Batches, Pair, Phase, Still, read_square, shippable_stills, zhang_points
 from core.film.colour import join, srgb_to_lab
 from core.models.colouriser import EmbeddedColouriser
 from core.models.device import pick_device, set_threads
@@ -390,7 +389,7 @@ class Trainer:
         ours = EmbeddedColouriser.around(self.averaged(), str(self.device))
         errors: dict[str, list[float]] = {"grey": [], "0": [], "10": [], "50": [], "chroma_0": [], "chroma_truth": []}
         for number, path in enumerate(stills):
-            rgb = np.asarray(cv2.resize(read_still(path), (size, size), interpolation=cv2.INTER_AREA), np.float32)
+            rgb = read_square(path, size)
             lab = srgb_to_lab(rgb)
             luma, ab = np.ascontiguousarray(lab[..., 0]), lab[..., 1:]
             alone = ours.predict(luma)
