@@ -87,6 +87,10 @@ class Memory:
     def __init__(self) -> None:
         self._held: dict[str, dict[str, NDArray[Any]]] = {}
 
+    def has(self, key: str) -> bool:
+        """Whether something was put."""
+        return key in self._held
+
     def get(self, key: str) -> dict[str, NDArray[Any]] | None:
         """What was put, or None."""
         return self._held.get(key)
@@ -235,6 +239,7 @@ def _methods(
         return methods
     steadied = AutomaticPass(motion, CoarseMotion(motion, motion.estimator, Memory()), colouriser, Memory())
     shot, radius = timeline_of(clip).shots[0].range, ColouriseParams().steady
+    steadied.expect(shot)
 
     def line(n: int) -> Array:
         auto = steadied.at(n, shot, radius)

@@ -118,6 +118,10 @@ class Motion(Protocol):
 class Store(Protocol):
     """A content-addressed place for arrays."""
 
+    def has(self, key: str) -> bool:
+        """Whether something was put under that key."""
+        ...
+
     def get(self, key: str) -> dict[str, NDArray[Any]] | None:
         """What was put under that key, or None."""
         ...

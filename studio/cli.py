@@ -177,4 +177,10 @@ def _bench(commands: Commands) -> None:
 
 
 def _doctor(commands: Commands) -> None:
-    _command(commands, "doctor", "studio.commands.doctor:doctor", "what this machine has, and what is missing")
+    c = _command(commands, "doctor", "studio.commands.doctor:doctor", "what this machine has, and what is missing")
+    c.add_argument(
+        "--tune",
+        action="store_true",
+        help="also measure how the embedded colouriser runs fastest here, and remember it: some minutes",
+    )
+    c.add_argument("--device", metavar="NAME", help="where to measure: cpu, cuda, mps …; default: the best there is")

@@ -33,8 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests neither use nor fill the cache of the person who runs them."""
+    """Tests neither use nor fill the cache and the settings of the person who runs them."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POCHOIR_SETTINGS", str(tmp_path_factory.mktemp("settings")))
         patch.setenv("POCHOIR_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from core.film.colour import srgb_to_lab
-from core.models.network import AB_SCALE, input_plane
+from core.models.network import AB_SCALE, input_planes
 
 Plane = NDArray[np.float32]
 Rng = np.random.Generator
@@ -443,7 +443,7 @@ def make_pair(rgb: Plane, rng: Rng, *, hinted: bool = True) -> Pair:
         return torch.from_numpy(np.stack([c[..., -2:].transpose(2, 0, 1) for c in chroma]) * np.float32(1 / AB_SCALE))
 
     return Pair(
-        torch.from_numpy(input_plane(luma)),
+        torch.from_numpy(input_planes(luma[None])[0]),
         planes(lab)[0],
         planes(lab, other),
         planes(points, hint),

@@ -39,16 +39,23 @@ DEPTHS = (
 WIDTHS = (32, 64, 128, 192)  # features at a half, a quarter, an eighth and a sixteenth of the resolution
 
 
-def input_plane(luma: Plane) -> Plane:
-    """Lay out what the network is shown: luma about 0  [(1, H, W) float32] of luma [(H, W) float32 [0, 100] L*]."""
-    return np.asarray(luma[None] * np.float32(0.02) - np.float32(1.0), np.float32)
+def input_planes(lumas: Plane) -> Plane:
+    """Lay out what the network is shown.
+
+    Args:
+        lumas: of frames of one size  [(n, H, W) float32 [0, 100] L*]
+
+    Returns:
+        Luma about 0  [(n, 1, H, W) float32 [-1, 1]]
+    """
+    return np.asarray(lumas[:, None] * np.float32(0.02) - np.float32(1.0), np.float32)
 
 
 def texture(luma: Tensor) -> Tensor:
     """Luma at half resolution, its mean near and less near, and how much it varies there.
 
     Args:
-        luma: as ``input_plane`` gives it  [(N, 1, H, W) float32]
+        luma: as ``input_planes`` gives it  [(N, 1, H, W) float32]
 
     Returns:
         [(N, 5, H / 2, W / 2) float32], all of about unit size
@@ -209,7 +216,7 @@ class ColourNet(nn.Module):
         """Look at pictures.
 
         Args:
-            luma: as ``input_plane`` gives it  [(N, 1, H, W) float32]; H and W are multiples of 16
+            luma: as ``input_planes`` gives it  [(N, 1, H, W) float32]; H and W are multiples of 16
         """
         return self.judge(luma)[0]
 
@@ -224,15 +231,23 @@ class ColourNet(nn.Module):
             [(N, BIN_SIDE ** 2, H / 4, W / 4) float32]
         """
         fine, coarse, scene = self._understood(luma)
-        x = self.settle(self.up1(coarse, fine, scene))
+        x = self._drawn(fine, coarse, scene)
         ab = F.pixel_shuffle(self.head(x), 2)
         kinship = F.interpolate(self.kinship(coarse), scale_factor=2.0, mode="bilinear", align_corners=False)
         affinity = self.affinity(torch.cat([x, texture(luma)], 1)) + kinship
         return Sight(ab, affinity, F.softplus(self.doubt(x)) * 0.2 + 0.01), self.bins(coarse)
 
+    def chroma(self, luma: Tensor) -> Tensor:
+        """Only the chroma, as of ``forward``, without the work for the rest."""
+        return F.pixel_shuffle(self.head(self._drawn(*self._understood(luma))), 2)
+
     def odds(self, luma: Tensor) -> Tensor:
         """Only the logits of the bins, as of ``judge``, without the work for the rest."""
         return cast(Tensor, self.bins(self._understood(luma)[1]))
+
+    def _drawn(self, fine: Tensor, coarse: Tensor, scene: Tensor) -> Tensor:
+        """Features at half resolution, of what was understood."""
+        return cast(Tensor, self.settle(self.up1(coarse, fine, scene)))
 
     def _understood(self, luma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features at half and at quarter resolution, and those of the scene."""

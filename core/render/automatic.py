@@ -8,6 +8,10 @@ had at once and its key names all it depends on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Collection, Iterable
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,10 +21,10 @@ from core.film.colour import delta_e, fit_gamut
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
 from core.guided import upsample_chroma
-from core.models.colouriser import Colouriser, Suggests, automatic_chroma
+from core.models.colouriser import Colouriser, PredictsTogether, Suggests, automatic_chroma, automatic_chromas
 
 Array = NDArray[np.float32]
-_VERSION = 7
+_VERSION = 8
 # What one step along the flow leaves of a neighbour's say, besides the flow's own trust.
 _DECAY = np.float32(0.9)
 _TOLD_APART = 5.0  # CIEDE2000 from which two swatches side by side are two colours
@@ -66,20 +70,50 @@ class AutomaticPass:
         self._coarse = coarse
         self._colouriser = colouriser
         self._cache = cache
+        self._expected: list[int] = []
 
-    def raw(self, n: int) -> Array:
-        """What the network says of frame ``n`` alone, at the size it is asked at.
+    def expect(self, frames: Collection[int]) -> None:
+        """Say which frames will be asked for in time: the network looks at several of them together."""
+        self._expected = sorted(frames)
+
+    def raw(self, n: int, beside: Iterable[int] = ()) -> Array:
+        """What the network says of frame ``n``, steadied by nothing, at the size it is asked at.
+
+        Args:
+            n: frame of the colouring's input.
+            beside: frames that will be asked for next, with those that are expected anyway.
 
         Returns:
             [(h, w, 2) float32 Lab a* b*]
         """
+        held = self._cache.get(self._key(n))
+        if held is not None:
+            return held["ab"].astype(np.float32)
+        together = self._colouriser.together if isinstance(self._colouriser, PredictsTogether) else 1
+        numbers = [n]
+        for m in chain(beside, self._expected[bisect_right(self._expected, n) :]):
+            if len(numbers) == together:
+                break
+            if m not in numbers and not self._cache.has(self._key(m)):
+                numbers.append(m)
+        made = automatic_chromas(self._colouriser, [self._asked(m) for m in numbers])
+        for m, ab in zip(numbers, made, strict=True):
+            self._cache.put(self._key(m), {"ab": ab.astype(np.float16)})
+        return made[0].astype(np.float16).astype(np.float32)
+
+    def _key(self, n: int) -> str:
         # The size it is asked at follows from the colouriser and the luma: for the key alone no luma is fetched.
-        key = fingerprint("automatic", _VERSION, self._colouriser.fingerprint, self._motion.luma_key(n))
-        held = self._cache.get(key)
-        if held is None:
-            held = {"ab": automatic_chroma(self._colouriser, self._asked(n)).astype(np.float16)}
-            self._cache.put(key, held)
-        return held["ab"].astype(np.float32)
+        return fingerprint("automatic", _VERSION, self._colouriser.fingerprint, self._motion.luma_key(n))
+
+    def _at_once(self, n: int) -> Array:
+        """The same, for a person who waits.
+
+        By itself a frame comes sooner than with others, and with other last bits: then it is not kept.
+        """
+        if not isinstance(self._colouriser, PredictsTogether):
+            return self.raw(n)
+        held = self._cache.get(self._key(n))
+        return automatic_chroma(self._colouriser, self._asked(n)) if held is None else held["ab"].astype(np.float32)
 
     def suggest(self, n: int, xy: tuple[float, float], count: int) -> Array:
         """Likely colours of one place of frame ``n``, fitted to what sRGB shows at its luma.
@@ -108,20 +142,22 @@ class AutomaticPass:
         With ``at_once`` the frames around are not made for it: what the network says of this frame alone
         stands in until somebody has rendered them.
         """
-        ab = self._steady(n, shot.around(n, radius), at_once) if radius else self.raw(n)
+        ab = self._steady(n, shot.around(n, radius), at_once)
         guide = self._coarse.luma(n)
         if ab.shape[:2] != guide.shape:
             ab = upsample_chroma(self._asked(n), ab, guide)
         return Automatic(guide, ab)
 
     def _steady(self, n: int, window: FrameRange, at_once: bool) -> Array:
+        if len(window) == 1:
+            return self._at_once(n) if at_once else self.raw(n)
         keys = [self._motion.luma_key(m) for m in window]
         key = fingerprint("steady", _VERSION, self._colouriser.fingerprint, keys, n - window.start)
         held = self._cache.get(key)
         if held is None and at_once:
-            return self.raw(n)
+            return self._at_once(n)
         if held is None:
-            held = {"ab": self._steadied(n, window, self.raw(n)).astype(np.float16)}
+            held = {"ab": self._steadied(n, window, self.raw(n, window)).astype(np.float16)}
             self._cache.put(key, held)
         return held["ab"].astype(np.float32)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -136,10 +136,7 @@ class Renderer:
         at = self.line.index(Colourise.name)
         for i in range(self.line.last, 0, -1):
             node = self.line.nodes[i]
-            made = {n for n in wanted if not node.passes(n)}
-            lacking = {n for n in made if self._hangs_on(unsaid, i, n) or not self.cache.has(self.line.key(i, n))}
-            missing[node.name] = len(lacking)
-            wanted = _inputs(node, lacking, wanted - made)
+            wanted, missing[node.name] = self._asked_for(i, wanted, unsaid)
             if i == at:
                 wanted |= unsaid
             own = {n for n in needed if not node.passes(n)}
@@ -156,7 +153,7 @@ class Renderer:
         shots = [shot for shot in self.line.nodes[at].takes.shots if not source.ready(shot)]
         return {n for shot in shots for n in source.reach(shot)}
 
-    def _hangs_on(self, unsaid: set[int], i: int, n: int) -> bool:
+    def _hangs_on(self, unsaid: Collection[int], i: int, n: int) -> bool:
         """Whether frame ``n`` after step ``i`` is made from a frame of the colouring in ``unsaid``."""
         at = self.line.index(Colourise.name)
         if not unsaid or at is None or i < at:
@@ -166,7 +163,7 @@ class Renderer:
             node = self.line.nodes[j]
             through = {m for m in frames if node.passes(m)}
             frames = _inputs(node, frames - through, through)
-        return not unsaid.isdisjoint(frames)
+        return not frames.isdisjoint(unsaid)
 
     # -- rendering ----------------------------------------------------------------------------------
 
@@ -196,11 +193,29 @@ class Renderer:
         self.tally.rendered.update(dict.fromkeys(plan.total, 0))
         try:
             self.carry(span, report=report, token=token)
+            self._expect(span)
             for n in span:
                 token.check()
                 yield self._get(self.line.last, n)
         finally:
             self._work = _Work(silent, CancelToken(), {})  # nobody listens any more, nothing is to be stopped
+
+    def _expect(self, span: FrameRange) -> None:
+        """Tell the automatic pass which frames the colouring will ask it about, its hints being carried."""
+        at = self.line.index(Colourise.name)
+        if self.side is None or at is None:
+            return
+        wanted: set[int] = set(span)
+        for i in range(self.line.last, at - 1, -1):
+            wanted, _ = self._asked_for(i, wanted)
+        self.side.expect(wanted)
+
+    def _asked_for(self, i: int, wanted: set[int], unsaid: Collection[int] = ()) -> tuple[set[int], int]:
+        """Frames that step ``i`` asks the one before for, to give those wanted; and how many it makes itself."""
+        node = self.line.nodes[i]
+        made = {n for n in wanted if not node.passes(n)}
+        lacking = {n for n in made if self._hangs_on(unsaid, i, n) or not self.cache.has(self.line.key(i, n))}
+        return _inputs(node, lacking, wanted - made), len(lacking)
 
     def carry(
         self, span: FrameRange | None = None, *, report: Report = silent, token: CancelToken | None = None
@@ -427,6 +442,10 @@ class _ColourSide:
 
     def locks(self, n: int) -> Sequence[tuple[NDArray[np.bool_], HintSource]]:
         return self._hints.locks(n) if self._hints else ()
+
+    def expect(self, frames: Collection[int]) -> None:
+        """See `AutomaticPass.expect`."""
+        self._automatic.expect(frames)
 
     def automatic(self, n: int, *, at_once: bool = False) -> Automatic:
         """The automatic pass of frame ``n``; see `AutomaticPass.at`."""

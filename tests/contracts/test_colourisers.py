@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.errors import ModelMissingError, ShapeError
-from core.models.colouriser import Carries
+from core.models.colouriser import Carries, PredictsTogether
 from tests.contracts.registered import PLUGINS
 
 COLOURISERS = sorted(PLUGINS.colourisers)
@@ -120,3 +120,32 @@ def test_planes_that_do_not_fit_are_refused(carrier: Any) -> None:
     ab, weight = hints(SIZES[1])
     with pytest.raises(ShapeError):
         carrier.carry(luma(SIZES[0]), plain(SIZES[0]), ab, weight)
+
+
+@pytest.fixture
+def together(colouriser: Any) -> Any:
+    if not isinstance(colouriser, PredictsTogether):
+        pytest.skip(f"{colouriser.name} looks at one frame at a time")
+    return colouriser
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_frame_does_not_depend_on_its_company(together: Any, size: tuple[int, int]) -> None:
+    frames = np.stack([np.roll(luma(size), 3 * i, axis=1) * (1 - i / 40) for i in range(together.together + 3)])
+    whole = together.predict_together(frames)
+    assert whole.shape == (*frames.shape, 2)
+    assert whole.dtype == np.float32
+    for some in ([0], [2, 1, 0], [len(frames) - 1, 4], list(range(together.together))[::-1]):
+        assert np.array_equal(together.predict_together(frames[some]), whole[some])
+
+
+def test_together_or_alone_is_no_difference_to_be_seen(together: Any) -> None:
+    frames = np.stack([luma(SIZES[1]), luma(SIZES[1])[::-1]])
+    alone = np.stack([together.predict(frame) for frame in frames])
+    assert np.abs(together.predict_together(frames) - alone).max() < 0.01
+
+
+def test_what_are_no_frames_is_refused(together: Any) -> None:
+    for wrong in (np.zeros((4, 5), np.float32), np.zeros((0, 4, 5), np.float32)):
+        with pytest.raises(ShapeError, match="expected"):
+            together.predict_together(wrong)

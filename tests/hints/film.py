@@ -83,6 +83,9 @@ class Memory(dict):
         super().__init__()
         self.puts = []
 
+    def has(self, key):
+        return key in self
+
     def put(self, key, arrays):
         self.puts.append(key)
         self[key] = {k: v.copy() for k, v in arrays.items()}

@@ -21,7 +21,7 @@ from core.models.colouriser import (
     working_size,
 )
 from core.models.device import pick_device, set_threads
-from core.models.network import ColourNet, input_plane
+from core.models.network import ColourNet, input_planes
 from core.models.weights import fill, load_weights, sha256_of
 from core.solver import close_hints
 
@@ -161,8 +161,8 @@ def test_folding_changes_nothing():
 
 
 def test_luma_is_scaled_as_the_network_was_taught():
-    shown = input_plane(np.array([[0, 50, 100]], np.float32))
-    assert shown.tolist() == [[[-1, 0, 1]]]
+    shown = input_planes(np.array([[[0, 50, 100]]], np.float32))
+    assert shown.tolist() == [[[[-1, 0, 1]]]]
 
 
 def test_working_size_keeps_the_shape():

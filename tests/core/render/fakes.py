@@ -127,6 +127,20 @@ class Flickering:
         return ab + hint_weight[..., None] * (hint_ab - ab)
 
 
+class Sociable(Flickering):
+    """The same, four frames at a time; counts how many each call was about."""
+
+    fingerprint = "sociable-1"
+    together = 4
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def predict_together(self, lumas):
+        self.calls.append(len(lumas))
+        return np.stack([self.predict(luma) for luma in lumas])
+
+
 @dataclass
 class Said:
     ab: np.ndarray
@@ -178,13 +192,13 @@ class Hints:
         return ()
 
 
-def plugins(*extra: str) -> Plugins:
+def plugins(colouriser: Flickering | None = None) -> Plugins:
     from core import flow  # the real estimator: what is tested is the line, not the flow
     from core.colourise import Colourise
 
     made = Plugins()
     flow.register(made)
-    made.colourisers.add("embedded", lambda device: Flickering())
+    made.colourisers.add("embedded", lambda device: colouriser or Flickering())
     made.stages.add("colourise", Colourise(made.colourisers))
     for stage in (Blur(), Level(), Double()):
         made.stages.add(stage.name, stage)

@@ -19,9 +19,9 @@ def recipe(*steps):
     return Recipe(tuple(StageSpec(*s) if isinstance(s, tuple) else StageSpec(s) for s in steps))
 
 
-def renderer(tmp_path, steps, *, count=12, cuts=(6,), hints=None, film=None):
+def renderer(tmp_path, steps, *, count=12, cuts=(6,), hints=None, film=None, colouriser=None):
     return Renderer(
-        film or fakes.Film(count), fakes.shots(count, *cuts), recipe(*steps), fakes.plugins(),
+        film or fakes.Film(count), fakes.shots(count, *cuts), recipe(*steps), fakes.plugins(colouriser),
         FrameCache(tmp_path), hints=hints.factory() if hints else None, device="cpu",
     )  # fmt: skip
 
@@ -164,6 +164,36 @@ def test_pictures_are_streamed(tmp_path):
         next(stream)
     assert max(film.decoded) <= 30  # nothing is read far ahead of what is asked for
     assert len(r._decoded) <= 24
+
+
+def test_frames_are_looked_at_together_and_give_the_same_bits_as_one_by_one(tmp_path):
+    steps = ("level", ("colourise", STEADY))
+    together = fakes.Sociable()
+    whole = pictures(renderer(tmp_path / "whole", steps, colouriser=together))
+    assert together.calls == [4, 4, 4]
+    for n in (0, 5, 7):
+        alone = fakes.Sociable()
+        one = renderer(tmp_path / str(n), steps, colouriser=alone)
+        assert np.array_equal(pictures(one, FrameRange(n, n + 1))[0], whole[n])
+        assert alone.calls == [len(one.line.nodes[-1].needs(n))]  # its neighbours steady it, nobody else is looked at
+
+
+def test_no_frame_is_looked_at_that_is_not_asked_for(tmp_path):
+    steps = (("blur", {"radius": 0}), ("colourise", STEADY))
+    film = fakes.Film(60)
+    r = renderer(tmp_path, steps, count=60, cuts=(), film=film, colouriser=fakes.Sociable())
+    pictures(r, FrameRange(20, 23))
+    assert sorted(set(film.decoded)) == list(range(19, 24))
+    again = fakes.Sociable()
+    pictures(renderer(tmp_path, steps, count=60, cuts=(), colouriser=again), FrameRange(18, 26))
+    assert sum(again.calls) == 10 - 5  # 17 to 26 are wanted, 19 to 23 are known
+
+
+def test_what_a_person_waits_for_is_looked_at_alone(tmp_path):
+    colouriser = fakes.Sociable()
+    r = renderer(tmp_path, (("colourise", STEADY),), colouriser=colouriser)
+    r.recolour(3, None)
+    assert colouriser.calls == []
 
 
 def test_matte_of_a_stage_that_has_none_is_refused(tmp_path):
