@@ -18,8 +18,9 @@ from core.contract.progress import CancelToken
 from core.film.colour import Array
 from core.flow import FlowEstimator
 from core.models.colouriser import Looks
-from hints import outline, propagate
+from hints import likeness, outline, propagate
 from hints.layers import NOTHING, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
+from hints.likeness import Likeness
 from hints.outline import Outline, look_of
 from hints.propagate import Carrier, Motion, walk
 from hints.track import Track
@@ -165,18 +166,22 @@ class Tracks:
         parts = np.cumsum([0, *(len(p) for p in planes)])
         carrier = Carrier(np.concatenate(planes))
         ends = [_Ending(len(_frames(t, side))) for t in tracks]
-        outlines = self._outlines(keyframe, tracks, planes)
+        outlines, alike = self._outlines(keyframe, tracks, planes)
         longest = max((_frames(t, side) for t in tracks), key=len)
         for step in walk(ways.motion, keyframe, longest, ways.estimator):
             token.check()
             carried = carrier.advance(step)
-            look = look_of(step.luma, ways.looks.features(step.luma)) if outlines and ways.looks is not None else None
+            look = self._look(step.luma) if outlines or alike else None
             for i, (track, end) in enumerate(zip(tracks, ends, strict=True)):
                 if not end.reached:
                     mine, trust = carried[parts[i] : parts[i + 1]], step.trust
                     if i in outlines and look is not None:
                         cover, trust = outlines[i].advance(step, mine[0], look)
                         mine = cover[None]
+                    elif i in alike and look is not None:
+                        kept, shown, trust = alike[i].advance(step, mine[1:], look)
+                        carrier.state[parts[i] + 1 : parts[i + 1]] = kept
+                        mine = np.concatenate([mine[:1], shown])
                     arrays = on_frame(track.hint, mine, trust)
                     ways.store.put(self.key(track, step.n), arrays)
                     end.saw(nothing=arrays["cover"].size == 0)
@@ -187,20 +192,29 @@ class Tracks:
             self._put_end(track, side, end.frames)
 
     def _looked_by(self, track: Track) -> tuple[int, str] | None:
-        """What follows a track's mask by what it looks like, as keys hold it; None: motion alone carries it."""
+        """What follows a track by what it looks like, as keys hold it; None: motion alone carries it."""
         looks, hint = self.ways.looks, track.hint
-        if looks is None or hint.mask is None or hint.image is not None:
+        if looks is None or (hint.mask is None and hint.image is None):
             return None
-        return outline.VERSION, looks.fingerprint
+        return likeness.VERSION if hint.image is not None else outline.VERSION, looks.fingerprint
 
-    def _outlines(self, keyframe: int, tracks: Sequence[Track], planes: Sequence[Array]) -> dict[int, Outline]:
-        """Outlines of those tracks that have masks, by place in ``tracks``."""
-        ways, wanted = self.ways, [i for i, track in enumerate(tracks) if self._looked_by(track)]
-        if ways.looks is None or not wanted:
-            return {}
-        luma = ways.motion.luma(keyframe)
-        look = look_of(luma, ways.looks.features(luma))
-        return {i: Outline(planes[i][0], look) for i in wanted if (planes[i][0] > 0.5).any()}
+    def _outlines(
+        self, keyframe: int, tracks: Sequence[Track], planes: Sequence[Array]
+    ) -> tuple[dict[int, Outline], dict[int, Likeness]]:
+        """By place in ``tracks``: outlines of those that have masks, likenesses of those that are references."""
+        wanted = [i for i, track in enumerate(tracks) if self._looked_by(track) and (planes[i][0] > 0.5).any()]
+        if not wanted:
+            return {}, {}
+        look = self._look(self.ways.motion.luma(keyframe))
+        references = [i for i in wanted if tracks[i].hint.image is not None]
+        return (
+            {i: Outline(planes[i][0], look) for i in wanted if i not in references},
+            {i: Likeness(planes[i][1:], planes[i][0], look) for i in references},
+        )
+
+    def _look(self, luma: Array) -> Array:
+        assert self.ways.looks is not None  # asked for only where `_looked_by` says so
+        return look_of(luma, self.ways.looks.features(luma))
 
 
 class _Ending:

@@ -24,7 +24,7 @@ from core.film.colour import Array
 from core.flow import FlowEstimator, FlowPair
 from core.solver import smooth
 
-VERSION = 3
+VERSION = 4
 
 # Mean luma difference over a window that leaves a trust of 1/e [L*], and the window's spread [px at 640 wide].
 AGREEMENT_LUMA = 6.0
@@ -131,12 +131,12 @@ def walk(
     for n in frames:
         luma = motion.luma(n)
         flat = _flatness(luma)
-        before = _excused(_place_before(motion, n, previous, home), flat)
+        before = _excused(_place_before(motion, n, previous, home), flat, luma, motion.luma(previous))
         worn = before.of(trust) * np.minimum(before.trust / np.float32(GOOD_STEP), 1)
         here = Place(before.of(chain.x), before.of(chain.y), worn)
         places = [here]
         if estimator is not None:
-            places.append(_excused(_direct(estimator, luma_key, luma, home), flat))
+            places.append(_excused(_direct(estimator, luma_key, luma, home), flat, luma, luma_key))
         places.append(_still(places, home))
         beliefs = [p.trust * _agreement(luma, p.of(luma_key)) for p in places]
         chosen = _shares(places, beliefs)
@@ -231,11 +231,12 @@ def _flatness(luma: Array) -> Array:
     return np.asarray(np.exp(-variance / np.float32(FLAT_LUMA**2)), np.float32)
 
 
-def _excused(place: Place, flat: Array) -> Place:
-    """A failed check counts less on an even surface; what leaves the picture has no excuse."""
+def _excused(place: Place, flat: Array, luma: Array, there: Array) -> Place:
+    """A failed check counts less on an even surface; what leaves the picture, or that surface, has no excuse."""
     h, w = flat.shape
     inside = (place.x >= 0) & (place.x <= w - 1) & (place.y >= 0) & (place.y <= h - 1)
-    trust = np.maximum(place.trust, np.float32(0.9) * flat * inside)
+    same = _agreement(luma, place.of(there))
+    trust = np.maximum(place.trust, np.float32(0.9) * flat * same * inside)
     return Place(place.x, place.y, np.asarray(trust, np.float32))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.flow import warp
-from hints.propagate import Carrier, crisp, walk
+from hints.propagate import Carrier, Place, _excused, crisp, walk
 
 sys.path.insert(0, str(Path(__file__).parent))
 from film import Film
@@ -106,3 +106,14 @@ def test_crisp_steepens_and_keeps_the_half():
     assert crisp(soft)[5] == pytest.approx(0.5)
     assert (crisp(soft)[:3] == 0).all()
     assert (crisp(soft)[-3:] == 1).all()
+
+
+def test_only_the_same_surface_excuses_a_vector_that_fails_its_check():
+    size = (96, 128)
+    here, there = np.full(size, 70, np.float32), np.full(size, 70, np.float32)
+    there[40:52, 50:62] = 30  # an even thing lay there, on an even ground that has come into view
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    place = Place(x, y, np.full(size, 0.1, np.float32))
+    excused = _excused(place, np.ones(size, np.float32), here, there).trust
+    assert excused[44:48, 54:58].max() < 0.15
+    assert excused[70:, :].min() > 0.85

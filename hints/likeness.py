@@ -1,0 +1,119 @@
+"""What colour a place has by what it looks like: a coloured keyframe teaches frames that motion cannot tie to it.
+
+Where something comes into view, or turns, or runs too fast for any flow, a reference's chroma used to be filled from
+beside it, and four fifths of all error lay there. But much of what comes into view looks like something the keyframe
+shows. So places of the keyframe are remembered with their chroma, and a place of which motion knows little asks those
+that look like it: their mean is its colour, and how much they differ among themselves tells how far to believe it.
+
+What is found is carried on along the motion and found again a little on every frame, so that answers gather evidence
+instead of flickering.
+
+Source: Nadaraya 1964, Watson 1964 (kernel regression); Zhang et al. 2019, "Deep exemplar-based video colorization"
+(correspondence by features beside motion).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from core.film.colour import Array
+from core.guided import upsample_chroma
+from hints.outline import SHRINK
+from hints.propagate import Step
+
+VERSION = 1
+
+COARSER = 2  # places ask on every so many rows and columns of the looks
+PLACES = 1500  # of the keyframe that are remembered
+ALIKE = 0.1  # squared difference of looks (per feature, in deviations of the keyframe's) that leaves a say of 1/e
+# Trust in motion above which it has the only say, and below which likeness has its whole share.
+KNOWN, UNKNOWN = 0.5, 0.35
+# Expected squared error of chroma [(a*b*)²], as measured on nine clips with truth: of what was filled or carried on; of
+# what looks alike; what is added for every unit of `far` by which even the likest differs; and of grey. Of the spread
+# among those that look alike, a share is error.
+OF_CARRIED, OF_ALIKE, OF_STRANGE, OF_GREY = 200.0, 20.0, 200.0, 1500.0
+SPREAD = 0.75
+GATHERED = 0.5  # part of its say that likeness has on each frame anew
+NO_TRUST, MOST_TRUST = 16.0, 0.6  # error that leaves no trust [a*b*], and the most that likeness is believed
+
+
+class Likeness:
+    """Colours of one reference by what places look like, followed to one side of its keyframe.
+
+    Args:
+        ab: chroma of the keyframe     [(2, h, w) float32 a* b*]
+        cover: where it says anything  [(h, w) float32 [0, 1]]
+        look: the keyframe's, as of `hints.outline.look_of`
+    """
+
+    def __init__(self, ab: Array, cover: Array, look: Array) -> None:
+        grid, seen = _grid(cover), _thinned(look, cover)
+        places = np.flatnonzero(_small(cover, grid).ravel() > 0.5)
+        chosen = np.random.default_rng(0).permutation(places)[:PLACES]
+        self._mean = seen.mean(axis=0)
+        self._scale = (seen.std(axis=0) + np.float32(1e-3)) * np.float32(np.sqrt(look.shape[1] * ALIKE))
+        self._seen = self._plain(seen[chosen])
+        told = np.stack([_small(plane, grid).ravel()[chosen] for plane in ab], axis=1)
+        self._told = np.column_stack([told, np.square(told).sum(axis=1)])
+
+    def advance(self, step: Step, carried: Array, look: Array) -> tuple[Array, Array, Array]:
+        """Colour what motion knows little of.
+
+        Args:
+            step: of the walk.
+            carried: chroma as motion and filling have it  [(2, h, w) float32 a* b*]
+            look: the frame's, as of `hints.outline.look_of`
+
+        Returns:
+            Chroma to carry on, chroma to show  [(2, h, w) float32 a* b* each], and trust  [(h, w) float32 [0, 1]]
+        """
+        grid = _grid(step.luma)
+        lack = np.clip((np.float32(KNOWN) - step.trust) / np.float32(KNOWN - UNKNOWN), 0, 1)
+        asking = np.flatnonzero(_small(lack, grid).ravel() > 0)
+        if len(asking) == 0 or len(self._seen) == 0:
+            return carried, carried, step.trust
+        found, error = self._asked(_thinned(look, step.luma)[asking])
+        before = np.stack([_small(plane, grid).ravel()[asking] for plane in carried], axis=1)
+        certain = 1 / error + np.float32(1 / OF_CARRIED)
+        told = np.zeros((grid[1] * grid[0], 4), np.float32)
+        told[asking, :2] = (GATHERED / (error * certain))[:, None] * (found - before)
+        told[asking, 2] = 1 / (1 + OF_GREY * certain)
+        told[asking, 3] = MOST_TRUST * np.clip(1 - 1 / (NO_TRUST * np.sqrt(certain)), 0, 1)
+        planes = told.reshape(grid[1], grid[0], 4)
+        change = upsample_chroma(_small(step.luma, grid), np.ascontiguousarray(planes[..., :2]), step.luma)
+        kept = carried + lack * change.transpose(2, 0, 1)
+        h, w = step.luma.shape
+        # Where both know little, chroma is drawn towards grey: what is wrong is less wrong when it is pale.
+        pale, trust = cv2.split(cv2.resize(np.ascontiguousarray(planes[..., 2:]), (w, h)))
+        return kept, kept * (1 - lack * pale), np.maximum(step.trust, lack * trust)
+
+    def _asked(self, look: Array) -> tuple[Array, Array]:
+        """Chroma of what looks alike  [(P, 2) float32 a* b*], and its expected squared error  [(P,) float32]."""
+        plain = self._plain(look)
+        far = np.square(plain).sum(axis=1)[:, None] + np.square(self._seen).sum(axis=1) - 2 * plain @ self._seen.T
+        likest = far.min(axis=1)
+        say = np.exp(likest[:, None] - far)
+        mean = (say @ self._told) / say.sum(axis=1)[:, None]
+        spread = np.maximum(mean[:, 2] - np.square(mean[:, :2]).sum(axis=1), 0)
+        error = OF_ALIKE + SPREAD * spread + OF_STRANGE * ALIKE * np.maximum(likest, 0)
+        return mean[:, :2], np.asarray(error, np.float32)
+
+    def _plain(self, look: Array) -> Array:
+        return np.asarray((look - self._mean) / self._scale, np.float32)
+
+
+def _grid(plane: Array) -> tuple[int, int]:
+    """(w, h) at which places ask in a frame of this plane's size."""
+    h, w = (max(1, side // SHRINK) for side in plane.shape)
+    return -(-w // COARSER), -(-h // COARSER)
+
+
+def _thinned(look: Array, plane: Array) -> Array:
+    """Looks of the places that ask, row by row  [(P, C) float32]."""
+    h, w = (max(1, side // SHRINK) for side in plane.shape)
+    return np.ascontiguousarray(look.reshape(h, w, -1)[::COARSER, ::COARSER]).reshape(-1, look.shape[1])
+
+
+def _small(plane: Array, grid: tuple[int, int]) -> Array:
+    return np.asarray(cv2.resize(np.ascontiguousarray(plane), grid, interpolation=cv2.INTER_AREA), np.float32)
