@@ -10,6 +10,7 @@ from core.contract.plugins import Plugins
 from core.errors import ModelMissingError, WeightsError
 from core.models import realesrgan
 from core.models.card import CARDS
+from core.models.checkpoint import empty
 from core.models.compact_net import CompactNet, mixed
 from core.models.realesrgan import GENERAL, GENERAL_WEAK, VARIANTS, General, load
 from core.models.rrdb_net import RRDBNet, in_todays_names
@@ -38,7 +39,7 @@ PUBLISHED = {
 def test_names_and_shapes_are_the_published_ones(name):
     keys = {k["name"]: torch.empty(k["shape"], device="meta") for k in Fixture(name).keys}
     published = {k: tuple(v.shape) for k, v in in_todays_names(keys).items()}
-    net = VARIANTS[PUBLISHED[name][0]].empty()
+    net = empty(VARIANTS[PUBLISHED[name][0]].made)
     assert {k: tuple(v.shape) for k, v in net.state_dict().items()} == published
 
 
