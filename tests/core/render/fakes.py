@@ -185,7 +185,7 @@ def plugins(*extra: str) -> Plugins:
     made = Plugins()
     flow.register(made)
     made.colourisers.add("embedded", lambda device: Flickering())
-    made.stages.add("colourise", Colourise(made.colourisers))
+    made.stages.add("colourise", Colourise(made.colourisers, made.flows))
     for stage in (Blur(), Level(), Double()):
         made.stages.add(stage.name, stage)
     return made
