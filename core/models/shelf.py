@@ -128,7 +128,8 @@ def how(card: ModelCard, folder: Path) -> str:
     if card.built_in:
         return f"model '{card.id}': no weights in {BUILT_IN}; install the program again"
     file = card.files[0]
-    return f"model '{card.id}': put {file.name} into {folder}; it is published at {file.published}"
+    fetched = f" (models fetch {card.id})" if any(f.direct for f in card.files) else ""
+    return f"model '{card.id}': put {file.name} into {folder}; it is published at {file.published}{fetched}"
 
 
 def register(plugins: Plugins) -> None:
