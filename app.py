@@ -31,6 +31,7 @@ BUILTINS = (
     "core.flow",  # DIS, which needs no weights
     "core.colourise",  # the colouring itself and the embedded colouriser
     "core.interpolate",  # retiming, last in the line
+    "core.models.shelf",  # cards of the models below
     "core.models.deoldify",  # published colourisers, each where its checkpoint is on the shelf
     "core.models.siggraph17",
     "core.models.ddcolor",

@@ -264,7 +264,11 @@ class ColouriseParams:
         4, 0, 12, unit="frames", help="How many frames to each side steady the automatic colour along motion"
     )
     saturation: float = number(1.0, 0.0, 2.0, help="Strength of the automatic colour; hints are left as asked")
-    flow: str = choice("dis", ("dis",), help="Which estimator finds motion")
+    flow: str = choice(
+        "dis",
+        ("dis", "raft-small", "raft-large"),
+        help="Which estimator finds motion: dis, or a network of the model shelf",
+    )
 
 
 class Colourise(StageBase):
@@ -275,8 +279,11 @@ class Colourise(StageBase):
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 
-    def __init__(self, makers: Registry[Callable[[str | None], Any]]) -> None:
+    def __init__(
+        self, makers: Registry[Callable[[str | None], Any]], flows: Registry[Callable[[str | None], Any]]
+    ) -> None:
         self._makers = makers
+        self._flows = flows
         self._made: dict[tuple[str, str | None], Colouriser] = {}
 
     def colouriser(self, name: str, device: str | None = None) -> Colouriser:
@@ -308,8 +315,9 @@ class Colourise(StageBase):
         return next((one for one in able if isinstance(one, Looks)), None)
 
     def key_parts(self, params: ColouriseParams) -> tuple[Any, ...]:
-        """The weights' hashes."""
-        return (self.colouriser(params.colouriser).fingerprint, self.carrier(params.colouriser).fingerprint)
+        """The weights' hashes, of what finds motion too."""
+        colouriser, carrier = self.colouriser(params.colouriser), self.carrier(params.colouriser)
+        return (colouriser.fingerprint, carrier.fingerprint, self._flows.get(params.flow)(None).fingerprint)
 
     def radius(self, params: ColouriseParams) -> int:
         """As far as the automatic colour is steadied."""
@@ -356,4 +364,4 @@ def _toned(ab: Array, saturation: float) -> Array:
 def register(plugins: Plugins) -> None:
     """Add the stage, and the colouriser that needs no download."""
     plugins.colourisers.add("embedded", lambda device: load_colouriser("embedded", device))
-    plugins.stages.add(Colourise.name, Colourise(plugins.colourisers))
+    plugins.stages.add(Colourise.name, Colourise(plugins.colourisers, plugins.flows))

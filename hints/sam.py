@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError, WeightsError
+from core.errors import ModelMissingError
 from core.film.colour import Array, join
+from core.models.checkpoint import check_for, load_into, read_checkpoint
 from core.models.device import pick_device
 from core.models.shelf import find
 from core.models.torchvision_shim import ensure_torchvision
@@ -41,13 +43,9 @@ class SamSegmenter:
 
     def __init__(self, device: str | None = None) -> None:
         kind, path = _checkpoint()
-        if ensure_torchvision() == "absent":
-            raise ModelMissingError("segment-anything needs torchvision; install it beside torch")
-        library = importlib.import_module("segment_anything")
-        try:
-            model = library.sam_model_registry[kind](checkpoint=str(path))
-        except (RuntimeError, KeyError, EOFError) as error:
-            raise WeightsError(f"{path.name}: is not a checkpoint of {kind} ({str(error).splitlines()[0]})") from None
+        library = _library()
+        model = _network(kind)
+        load_into(model, read_checkpoint(path), where=str(path))
         self._predictor: Any = library.SamPredictor(model.to(str(pick_device(device))).eval())
         self._encoded: str | None = None
 
@@ -82,6 +80,17 @@ class SamSegmenter:
             self._encoded = key
 
 
+def _library() -> Any:
+    """The authors' code."""
+    if ensure_torchvision() == "absent":
+        raise ModelMissingError("segment-anything needs torchvision; install it beside torch")
+    return importlib.import_module("segment_anything")
+
+
+def _network(kind: str) -> Any:
+    return _library().sam_model_registry[kind]()
+
+
 def _checkpoint() -> tuple[str, Any]:
     """Kind and path of the best checkpoint there is."""
     missing: ModelMissingError | None = None
@@ -97,3 +106,5 @@ def _checkpoint() -> tuple[str, Any]:
 def register(plugins: Plugins) -> None:
     """Add segment-anything; making it says what is missing where its checkpoint is not there."""
     plugins.segmenters.add(SamSegmenter.name, lambda device: SamSegmenter(device))
+    for name, kind in MODELS:
+        plugins.checks.add(name, check_for(partial(_network, kind)))

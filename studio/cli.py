@@ -160,8 +160,12 @@ def _render(commands: Commands) -> None:
 def _models(commands: Commands) -> None:
     group = _group(commands, "models", "the model shelf")
     _command(group, "list", "studio.commands.models:list_", "what models there are, and which are here")
-    c = _command(group, "fetch", "studio.commands.models:fetch", "get a model's published checkpoint")
+    c = _command(group, "fetch", "studio.commands.models:fetch", "download a model's published checkpoint")
     c.add_argument("name", metavar="NAME", help="as in: models list")
+    c.add_argument("--from", dest="source", metavar="URL|FILE", help="a mirror, or a file that is here already")
+    c = _command(group, "import", "studio.commands.models:import_", "take a checkpoint into the model folder")
+    c.add_argument("file", metavar="FILE", help="as its authors publish it, whatever it is called")
+    c.add_argument("--as", dest="model", metavar="NAME", help="which model it is, where it fits several")
     _command(group, "verify", "studio.commands.models:verify", "check the checkpoints that are here")
 
 

@@ -15,8 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 import app
+from core.models.compact_net import CompactNet
 from studio.cli import parser
 
 HERE = Path(app.__file__).parent
@@ -240,14 +242,50 @@ def test_a_project_of_a_newer_program_is_refused(run, film):
 
 def test_models_and_doctor_report(run, monkeypatch):
     monkeypatch.setenv("POCHOIR_MODELS", "shelf")
-    listed = told(run, "models", "list")
-    assert {"embedded", "deoldify"} <= {m["id"] for m in listed["models"]}
-    status, _, complaints = run("models", "fetch", "deoldify")
+    listed = {m["id"]: m for m in told(run, "models", "list")["models"]}
+    assert {"embedded", "deoldify"} <= listed.keys()
+    assert listed["deoldify"]["state"] == "missing"
+    status, _, complaints = run("models", "fetch", "raft-small")
     assert status == 2
-    assert "put ColorizeVideo_gen.pth into shelf" in complaints[0]
+    assert "get raft-small.pth at https://github.com/princeton-vl/RAFT" in complaints[0]
     assert [m["id"] for m in told(run, "models", "verify")["models"]] == ["embedded"]
     examined = app.main(["doctor", "--json"])
     assert examined in (0, 1)
+
+
+def test_the_list_says_what_is_used_instead_and_how_to_get_it(run, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", "shelf")
+    status, out, _ = run("models", "list")
+    assert status == 0
+    lines = out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("realesrgan-x4 "))
+    assert lines[at + 1].strip() == "until it is here Lanczos resampling is used"
+    assert lines[at + 2].strip().endswith("/v0.1.0/RealESRGAN_x4plus.pth: models fetch realesrgan-x4")
+    at = next(i for i, line in enumerate(lines) if line.startswith("edvr "))
+    assert lines[at + 2].strip().endswith("then models import EDVR_M_x4_SR_REDS_official-32075921.pth")
+
+
+def test_a_checkpoint_is_imported_verified_and_used(run, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", "shelf")
+    torch.manual_seed(1)
+    torch.save({"params": CompactNet(16).state_dict()}, "found.pth")
+    taken = told(run, "models", "import", "found.pth")
+    assert (taken["id"], taken["path"]) == ("realesr-animevideo", "shelf/realesr-animevideov3.safetensors")
+    rows = {m["id"]: m for m in told(run, "models", "verify")["models"]}
+    # Its hash is not that of the published one: weights like these are drawn, not trained.
+    assert rows["realesr-animevideo"]["as_published"] is False
+    assert rows["realesr-animevideo"]["as_taken_in"] is True
+    assert rows["realesr-animevideo"]["fault"] is None
+    listed = {m["id"]: m for m in told(run, "models", "list")["models"]}
+    assert listed["realesr-animevideo"]["state"] == "ready"
+    assert told(run, "models", "fetch", "realesr-animevideo")["fetched"] is False
+    Path("shelf/realesr-animevideov3.safetensors").write_bytes(b"damaged")
+    status, out, _ = run("models", "verify")
+    assert status == 1
+    assert any(line.startswith("realesr-animevideo") and "cannot be read" in line for line in out.splitlines())
+    status, _, complaints = run("models", "import", "shelf")
+    assert (status, len(complaints)) == (2, 1)
+    assert "shelf: is a folder" in complaints[0]
 
 
 def child(*args):

@@ -8,13 +8,14 @@ registers itself at import; the door (`app.py`) names the built-in modules, and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from core.contract.registry import Registry
 from core.contract.stage import FrameStage, RetimeStage, ShotStage, Stage
 from core.errors import PochoirError
+from core.models.card import ModelCard
 
 log = logging.getLogger(__name__)
 GROUP = "pochoir.plugins"
@@ -24,6 +25,9 @@ class Plugins:
     """Everything that can be registered, one registry per kind.
 
     Attributes:
+        cards: of models, by id: what the shelf knows of each; strangers' models come with theirs.
+        checks: model to what compares a checkpoint's table with its network, for the models that can be imported:
+            ``(table, where)``, raising as of `core.models.checkpoint.check_for`.
         stages: steps of a recipe.
         colourisers: name to a maker ``(device) -> Colouriser``.
         flows: name to a maker ``(device) -> FlowEstimator``.
@@ -33,6 +37,8 @@ class Plugins:
     """
 
     def __init__(self) -> None:
+        self.cards: Registry[ModelCard] = Registry("model", ModelCard)
+        self.checks: Registry[Callable[[Mapping[str, Any], str], None]] = Registry("check of checkpoints of model")
         self.stages: Registry[Stage] = Registry("stage", FrameStage, ShotStage, RetimeStage)
         self.colourisers: Registry[Callable[[str | None], Any]] = Registry("colouriser")
         self.flows: Registry[Callable[[str | None], Any]] = Registry("flow estimator")

@@ -20,10 +20,16 @@ PADDLEGAN = {
     "deepremaster": "colourise",
     "edvr": "upscale",
     "realsr": "upscale",
+    "realesrgan": "upscale",
     "basicvsr": "upscale",
     "iconvsr": "upscale",
     "ppmsvsr": "upscale",
 }
+
+
+def plain(word: str) -> str:
+    """One of PaddleGAN's words as `PADDLEGAN` has it, however it is written."""
+    return word.lower().replace("-", "").replace("+", "")
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Recipe:
         """
         names = []
         for word in words:
-            name = PADDLEGAN.get(word.lower().replace("-", "").replace("+", ""), word.lower())
+            name = PADDLEGAN.get(plain(word), word.lower())
             if name in names:
                 raise RecipeError(f"process order: '{word}' names the step '{name}' twice")
             names.append(name)

@@ -47,6 +47,10 @@ class Registry(Generic[T]):
         except KeyError:
             raise InputError(f"unknown {self.kind} '{name}'; known: {', '.join(sorted(self._things))}") from None
 
+    def values(self) -> tuple[T, ...]:
+        """The things, in the order in which they were added."""
+        return tuple(self._things.values())
+
     def __contains__(self, name: object) -> bool:
         return name in self._things
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
+from urllib.parse import urlsplit
 
 Task = Literal["colourise", "segment", "interpolate", "upscale", "flow"]
 
@@ -17,12 +20,35 @@ class ModelFile:
         published: address of the file, or of the page that leads to it.
         sha256: of its bytes, where it is known from more than one place; else None.
         size: in bytes, where it is known; else None.
+        reading: what tells it from others of its card that the network reads in another way; a file of another name
+            can then not stand in for it.
     """
 
     name: str
     published: str
     sha256: str | None = None
     size: int | None = None
+    reading: str = ""
+
+    @property
+    def rewritten(self) -> str:
+        """Its name once its tensors have been rewritten as safetensors."""
+        return str(PurePosixPath(self.name).with_suffix(".safetensors"))
+
+    @property
+    def direct(self) -> bool:
+        """Whether ``published`` is the file itself, not a page that leads to it."""
+        return urlsplit(self.published).path.rpartition("/")[2] == self.name
+
+    @property
+    def digest(self) -> str:
+        """As much of its SHA-256 as its card or its name tells, in hexadecimal; else empty.
+
+        OpenMMLab's habit, which BasicSR and torch's hub share: the first eight digits end the name.
+        """
+        stem = PurePosixPath(self.name).stem
+        tail = stem.rpartition("-")[2]
+        return self.sha256 or (tail if re.fullmatch("[0-9a-f]{8}", tail) else "")
 
 
 @dataclass(frozen=True)
@@ -65,6 +91,7 @@ _ESRGAN = "https://github.com/xinntao/ESRGAN"
 _ESRGAN_PAPER = "Wang et al. 2018, ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
 _EDVR = "https://github.com/XPixelGroup/BasicSR/blob/master/docs/ModelZoo.md"
 _LANCZOS = "Lanczos resampling is used"
+_PADDLEGAN = "https://paddlegan.bj.bcebos.com/"
 _RAFT = "https://github.com/princeton-vl/RAFT"
 _RAFT_PAPER = "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow"
 
@@ -82,7 +109,7 @@ def _real(name: str, title: str, release: str, sha256: str | None = None, size: 
     )
 
 
-def _edvr(name: str, title: str, file: str) -> ModelCard:
+def _edvr(name: str, title: str, file: str, *others: ModelFile) -> ModelCard:
     """One of EDVR's published variants."""
     return ModelCard(
         name,
@@ -90,7 +117,7 @@ def _edvr(name: str, title: str, file: str) -> ModelCard:
         "upscale",
         "Apache-2.0",
         "Wang et al. 2019, EDVR: Video Restoration with Enhanced Deformable Convolutional Networks",
-        (ModelFile(file, _EDVR),),
+        (ModelFile(file, _EDVR), *others),
         _LANCZOS,
     )
 
@@ -124,8 +151,9 @@ CARDS: tuple[ModelCard, ...] = (
         (
             ModelFile(
                 "ColorizeStable_gen.pth",
-                "https://www.dropbox.com/s/axsd2g85uyixaho/ColorizeStable_gen.pth?dl=0",
+                "https://www.dropbox.com/s/axsd2g85uyixaho/ColorizeStable_gen.pth?dl=1",
             ),
+            ModelFile("DeOldify_stable.pdparams", _PADDLEGAN + "applications/DeOldify_stable.pdparams"),
         ),
         _EMBEDDED,
     ),
@@ -135,7 +163,10 @@ CARDS: tuple[ModelCard, ...] = (
         "colourise",
         "MIT",
         _DEOLDIFY_PAPER,
-        (ModelFile("ColorizeArtistic_gen.pth", "https://data.deepai.org/deoldify/ColorizeArtistic_gen.pth"),),
+        (
+            ModelFile("ColorizeArtistic_gen.pth", "https://data.deepai.org/deoldify/ColorizeArtistic_gen.pth"),
+            ModelFile("DeOldify_art.pdparams", _PADDLEGAN + "applications/DeOldify_art.pdparams"),
+        ),
         _EMBEDDED,
     ),
     ModelCard(
@@ -201,7 +232,7 @@ CARDS: tuple[ModelCard, ...] = (
                 136_787_426,
             ),
             ModelFile("caffemodel.pth", _IDEEPCOLOR + "caffemodel.pth"),
-            ModelFile("pytorch.pth", _IDEEPCOLOR + "pytorch.pth"),
+            ModelFile("pytorch.pth", _IDEEPCOLOR + "pytorch.pth", reading="retrained"),
         ),
         _EMBEDDED,
     ),
@@ -351,9 +382,23 @@ CARDS: tuple[ModelCard, ...] = (
         (ModelFile("RRDB_PSNR_x4.pth", _ESRGAN), ModelFile("RRDB_PSNR_x4_old_arch.pth", _ESRGAN)),
         _LANCZOS,
     ),
+    ModelCard(
+        "realsr",
+        "RealSR x4, trained on DF2K and JPEG",
+        "upscale",
+        "Apache-2.0",
+        "Ji et al. 2020, Real-World Super-Resolution via Kernel Estimation and Noise Injection",
+        (ModelFile("DF2K_JPEG.pdparams", _PADDLEGAN + "applications/DF2K_JPEG.pdparams"),),
+        _LANCZOS,
+    ),
     _edvr("edvr", "EDVR M x4", "EDVR_M_x4_SR_REDS_official-32075921.pth"),
     _edvr("edvr-wotsa", "EDVR M x4 without temporal attention", "EDVR_M_woTSA_x4_SR_REDS_official-1edf645c.pth"),
-    _edvr("edvr-large", "EDVR L x4", "EDVR_L_x4_SR_REDS_official-9f5f5039.pth"),
+    _edvr(
+        "edvr-large",
+        "EDVR L x4",
+        "EDVR_L_x4_SR_REDS_official-9f5f5039.pth",
+        ModelFile("EDVR_L_w_tsa_SRx4.pdparams", _PADDLEGAN + "models/EDVR_L_w_tsa_SRx4.pdparams"),
+    ),
     _edvr("edvr-vimeo", "EDVR L x4, seven frames, trained on Vimeo", "EDVR_L_x4_SR_Vimeo90K_official-162b54e4.pth"),
     _edvr("edvr-srblur", "EDVR L x4 for blurred film", "EDVR_L_x4_SRblur_REDS_official-983d7b8e.pth"),
     _edvr("edvr-deblur", "EDVR L against blur, at the film's size", "EDVR_L_deblur_REDS_official-ca46bd8c.pth"),
@@ -363,7 +408,7 @@ CARDS: tuple[ModelCard, ...] = (
         "EDVR_L_deblurcomp_REDS_official-0e988e5c.pth",
     ),
     ModelCard(
-        "raft",
+        "raft-large",
         "RAFT",
         "flow",
         "BSD-3-Clause",

@@ -1,7 +1,8 @@
 """Read the checkpoints that authors publish: safely, checked against the network they are for, norms folded.
 
-A checkpoint is a stranger's file. It is unpickled with `weights_only`, so that it can run nothing; names and
-shapes are compared with the network's before it takes them; numbers must be finite.
+A checkpoint is a stranger's file. It is unpickled with `weights_only`, so that it can run nothing, or it is
+safetensors, which can run nothing anyway; names and shapes are compared with the network's before it takes them;
+numbers must be finite.
 
 Source: Miyato et al. 2018 (spectral norm), Salimans & Kingma 2016 (weight norm).
 """
@@ -9,27 +10,37 @@ Source: Miyato et al. 2018 (spectral norm), Salimans & Kingma 2016 (weight norm)
 from __future__ import annotations
 
 import pickle
+import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from torch import Tensor
 
 from core.errors import WeightsError
+from core.models import paddle
+from core.models.once import Once
 
-# What torch and zipfile raise over files that are cut, foreign or hostile.
+# What torch, pickle and zipfile raise over files that are cut, foreign or hostile.
 _UNREADABLE = (
-    OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError,
-    pickle.UnpicklingError, zipfile.BadZipFile,
+    OSError, RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError,
+    pickle.UnpicklingError, zipfile.BadZipFile, tarfile.TarError, SafetensorError,
 )  # fmt: skip
 N = TypeVar("N", bound=torch.nn.Module)
+Table = Mapping[str, Tensor]
+Check = Callable[[Table, str], None]
 COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
 # Under what names training programs put the network's table beside their own state. Where a file holds both a moving
 # average of the weights and the weights themselves, the average is what its authors run.
-WRAPPERS = ("params_ema", "params", "model", "state_dict")
+WRAPPERS = ("params_ema", "params-ema", "params", "model", "state_dict")
 PARALLEL = "module."  # what torch's data-parallel training puts before every name
+# A safetensors file's header lists its tensors: a hundred bytes each. The largest here has a thousand.
+HEADER_MOST = 4 << 20
+ORIGIN = "source_sha256"  # under which it is noted there what it was rewritten from
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -39,7 +50,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     network's part (see `WRAPPERS`); names that all begin with ``module.`` lose it.
 
     Args:
-        path: a file written by ``torch.save``, of today's kind or the one before torch 1.6
+        path: a file written by ``torch.save``, of today's kind or the one before torch 1.6; safetensors; or
+            PaddleGAN's, whose names become the published ones (`core.models.paddle`)
 
     Returns:
         Published name to tensor, on the CPU.
@@ -50,9 +62,16 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     try:
         if zipfile.is_zipfile(path):
             _check_packing(path)
-        # DeOldify's files hold the learning-rate slice of their training; a slice is a plain value.
-        with torch.serialization.safe_globals([slice]):
-            data = torch.load(path, map_location="cpu", weights_only=True)
+        if paddle.is_frozen(path):
+            raise WeightsError(f"{path}: is a frozen graph, whose numbers have no names; take the authors' checkpoint")
+        if is_safetensors(path):
+            data = load_file(path)
+        elif paddle.is_pdparams(path):
+            data = paddle.read(path)
+        else:
+            # DeOldify's files hold the learning-rate slice of their training; a slice is a plain value.
+            with torch.serialization.safe_globals([slice]):
+                data = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
@@ -65,6 +84,37 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
     parallel = all(name.startswith(PARALLEL) for name in data)
     return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in data.items()}
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do.
+
+    Raises:
+        OSError: it cannot be read.
+        WeightsError: it does, but its header is longer than the file, or than that of any checkpoint.
+    """
+    with path.open("rb") as file:
+        length, brace = int.from_bytes(file.read(8), "little"), file.read(1)
+    if brace != b"{":
+        return False
+    if length > min(HEADER_MOST, path.stat().st_size - 8):
+        raise WeightsError(f"{path}: its header claims {length} bytes, more than a checkpoint has; fetch it again")
+    return True
+
+
+def origin_of(path: Path) -> str:
+    """SHA-256 of the file that a safetensors file was rewritten from, as it says itself; else empty.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        if not is_safetensors(path):
+            return ""
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+            return str((file.metadata() or {}).get(ORIGIN, ""))
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read as a checkpoint ({error}); fetch it again") from None
 
 
 def _is_table(data: Any) -> bool:
@@ -145,36 +195,83 @@ def _not_zero(value: Tensor, stem: str) -> Tensor:
     return value
 
 
-def fit(weights: Mapping[str, Tensor], network: torch.nn.Module, *, where: str) -> dict[str, Tensor]:
-    """Check weights against the network they are for, by name, shape, kind and value.
+def check_fits(weights: Mapping[str, Tensor], network: torch.nn.Module, *, where: str) -> None:
+    """Check weights against the network they are for, by name, shape and kind; no number is looked at.
 
     Args:
         weights: plain name to tensor
         network: whose parameters and buffers they shall be; may live on the meta device
         where: what to name in a message, e.g. the checkpoint's path
 
-    Returns:
-        Exactly what the network asks for, as contiguous float32, its step counters at 0.
-
     Raises:
-        WeightsError: something is missing, too much, of another shape, or not finite.
+        WeightsError: something is missing, too much, or of another shape.
     """
     wanted = network.state_dict()
-    counters = {n for n in wanted if n.rpartition(".")[2] == COUNTER}
-    for name in sorted((wanted.keys() - counters) ^ weights.keys()):
+    for name in sorted({n for n in wanted if not _counts(n)} ^ weights.keys()):
         fault = "is missing" if name in wanted else "is not of this network"
         raise WeightsError(f"{where}: '{name}' {fault}; is it the right file for this model?")
-    fitted: dict[str, Tensor] = {n: torch.zeros((), dtype=torch.long) for n in counters}
     for name, tensor in weights.items():
         shape = tuple(wanted[name].shape)
         if tuple(tensor.shape) != shape or not tensor.is_floating_point():
             raise WeightsError(
                 f"{where}: '{name}' is {tuple(tensor.shape)} {tensor.dtype}, the network has {shape} float32"
             )
+
+
+def check_finite(weights: Mapping[str, Tensor], *, where: str) -> None:
+    """Check that every number is one.
+
+    Raises:
+        WeightsError: one is not.
+    """
+    for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{where}: '{name}' holds numbers that are not finite; the file is damaged")
-        fitted[name] = tensor.to(torch.float32).contiguous()
-    return fitted
+
+
+def fit(weights: Mapping[str, Tensor], network: torch.nn.Module, *, where: str) -> dict[str, Tensor]:
+    """Weights as the network they are for takes them.
+
+    Args:
+        weights: plain name to tensor
+        network: as of `check_fits`
+        where: what to name in a message, e.g. the checkpoint's path
+
+    Returns:
+        Exactly what the network asks for, as contiguous float32, its step counters at 0.
+
+    Raises:
+        WeightsError: as of `check_fits` and `check_finite`.
+    """
+    check_fits(weights, network, where=where)
+    check_finite(weights, where=where)
+    fitted = {name: torch.zeros((), dtype=torch.long) for name in network.state_dict() if _counts(name)}
+    return fitted | {name: tensor.to(torch.float32).contiguous() for name, tensor in weights.items()}
+
+
+def _counts(name: str) -> bool:
+    return name.rpartition(".")[2] == COUNTER
+
+
+def empty(make: Callable[[], N]) -> N:
+    """A network without memory for its weights, which a checkpoint's tensors then become."""
+    with torch.device("meta"):
+        return make()
+
+
+def check_for(make: Callable[[], torch.nn.Module], names: Callable[[Table], Table] = dict) -> Check:
+    """What tells whether a checkpoint is a network's, for `core.contract.plugins.Plugins.checks`.
+
+    Args:
+        make: makes the network
+        names: brings a table to the network's names, where checkpoints have others or more
+
+    Returns:
+        A function of a table whose norms are folded and of what to call it in messages, which raises a
+        `WeightsError` as `check_fits` does.
+    """
+    network = Once(lambda: empty(make))
+    return lambda table, where: check_fits(names(table), network(), where=where)
 
 
 def read_network(make: Callable[[], N], path: Path) -> N:
@@ -187,8 +284,7 @@ def read_network(make: Callable[[], N], path: Path) -> N:
     Raises:
         WeightsError: as `read_checkpoint` and `load_into`.
     """
-    with torch.device("meta"):
-        network = make()
+    network = empty(make)
     load_into(network, read_checkpoint(path), where=str(path))
     return network
 

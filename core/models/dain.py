@@ -22,7 +22,7 @@ from torch import Tensor
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import ShapeError
-from core.models.checkpoint import read_network
+from core.models.checkpoint import check_for, read_network
 from core.models.checksum import sha256_of
 from core.models.dain_net import DainNet
 from core.models.device import pick_device
@@ -117,6 +117,7 @@ class Dain:
 def register(plugins: Plugins) -> None:
     """Offer DAIN as an interpolator; it asks for its checkpoint when it is made."""
     plugins.interpolators.add(Dain.name, lambda device: Dain.load(device=device))
+    plugins.checks.add(Dain.name, check_for(DainNet))
 
 
 def _padding(length: int) -> tuple[int, int]:

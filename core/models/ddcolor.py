@@ -28,7 +28,7 @@ from torch import Tensor
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import InputError
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import Table, check_for, load_into, read_checkpoint
 from core.models.checksum import sha256_of
 from core.models.colouriser import check_luma
 from core.models.ddcolor_net import MULTIPLE, UNUSED, DualDecoder, Kind
@@ -210,9 +210,10 @@ def squeeze(rgb: Bytes, side: int) -> Plane:
 
 def register(plugins: Plugins) -> None:
     """Offer the published networks as colourisers; each asks for its checkpoint when it is made."""
-    for name in VARIANTS:
+    for name, variant in VARIANTS.items():
         maker: Callable[[str | None], DDColor] = partial(_make, name)
         plugins.colourisers.add(name, maker)
+        plugins.checks.add(name, check_for(partial(DualDecoder, variant.kind), _used))
 
 
 def _make(name: str, device: str | None) -> DDColor:
@@ -221,10 +222,14 @@ def _make(name: str, device: str | None) -> DDColor:
 
 def _read(kind: Kind, path: Path) -> DualDecoder:
     """The network with the weights of a published checkpoint."""
-    published = {name: t for name, t in read_checkpoint(path).items() if not name.startswith(UNUSED)}
     network = _empty(kind)
-    load_into(network, published, where=str(path))
+    load_into(network, _used(read_checkpoint(path)), where=str(path))
     return network
+
+
+def _used(table: Table) -> dict[str, Tensor]:
+    """A checkpoint's table without what only training asks."""
+    return {name: tensor for name, tensor in table.items() if not name.startswith(UNUSED)}
 
 
 def _drawn(kind: Kind, seed: int) -> DualDecoder:

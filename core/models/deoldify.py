@@ -28,7 +28,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import InputError
 from core.film.colour import srgb_to_lab
-from core.models.checkpoint import read_network
+from core.models.checkpoint import check_for, read_network
 from core.models.checksum import sha256_of
 from core.models.colouriser import check_luma
 from core.models.deoldify_net import Generator, Kind
@@ -254,9 +254,10 @@ def transplant(original: Bytes, coloured: Bytes) -> Bytes:
 
 def register(plugins: Plugins) -> None:
     """Offer the three published generators as colourisers; each asks for its checkpoint when it is made."""
-    for name in VARIANTS:
+    for name, variant in VARIANTS.items():
         maker: Callable[[str | None], DeOldify] = partial(_make, name)
         plugins.colourisers.add(name, maker)
+        plugins.checks.add(name, check_for(partial(Generator, variant.kind)))
 
 
 def _make(name: str, device: str | None) -> DeOldify:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.models.checkpoint import read_network
+from core.models.checkpoint import check_for, read_network
 from core.models.checksum import sha256_of
 from core.models.edvr_net import EDVR, Layout
 from core.models.shelf import find
@@ -44,10 +43,9 @@ class Variant:
         finer = self.layout.multiple // 4  # works at a quarter where the film comes at full size
         return Tiling(finer * SIDE, finer * OVERLAP, self.layout.multiple)
 
-    def empty(self) -> nn.Module:
-        """The network without memory for its weights, which the checkpoint's tensors then become."""
-        with torch.device("meta"):
-            return EDVR(self.layout)
+    def made(self) -> nn.Module:
+        """The network."""
+        return EDVR(self.layout)
 
 
 VARIANTS = {
@@ -79,7 +77,7 @@ def load(name: str, folder: Path | None = None, *, device: str | None = None) ->
     variant, path = VARIANTS[name], find(name, folder)
     return NetworkUpscaler(
         name,
-        partial(read_network, variant.empty, path),
+        partial(read_network, variant.made, path),
         fingerprint=fingerprint("edvr", VERSION, name, sha256_of(path)),
         scale=variant.layout.scale,
         tiling=variant.tiling,
@@ -90,8 +88,9 @@ def load(name: str, folder: Path | None = None, *, device: str | None = None) ->
 
 def register(plugins: Plugins) -> None:
     """Offer the published networks as upscalers; each asks for its checkpoint when it is made."""
-    for name in VARIANTS:
+    for name, variant in VARIANTS.items():
         plugins.upscalers.add(name, partial(_make, name))
+        plugins.checks.add(name, check_for(variant.made))
 
 
 def _make(name: str, device: str | None) -> NetworkUpscaler:

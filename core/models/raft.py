@@ -5,7 +5,7 @@ Source: Teed & Deng 2020 (RAFT).
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from core.contract.plugins import Plugins
 from core.errors import ShapeError
 from core.film.colour import lab_to_srgb
 from core.flow import FlowPair, match_gain, with_trust
-from core.models.checkpoint import read_network
+from core.models.checkpoint import check_for, read_network
 from core.models.checksum import sha256_of
 from core.models.device import pick_device
 from core.models.once import Once
@@ -30,7 +30,7 @@ Plane = NDArray[np.float32]
 
 VERSION = 1  # raised whenever the same weights give another answer
 UPDATES = 20  # as many as the authors' demonstration makes
-LAYOUTS: dict[str, Layout] = {"raft": LARGE, "raft-small": SMALL}
+LAYOUTS: dict[str, Layout] = {"raft-large": LARGE, "raft-small": SMALL}
 
 
 class RaftFlow:
@@ -48,7 +48,7 @@ class RaftFlow:
         ModelMissingError: the checkpoint is not there.
     """
 
-    def __init__(self, name: str = "raft", folder: Path | None = None, *, device: str | None = None) -> None:
+    def __init__(self, name: str = "raft-large", folder: Path | None = None, *, device: str | None = None) -> None:
         self.name = name
         self._path = find(name, folder)
         self.fingerprint = fingerprint("raft", VERSION, name, sha256_of(self._path), UPDATES)
@@ -89,10 +89,18 @@ def register(plugins: Plugins) -> None:
     """Offer the published networks as flow estimators; each asks for its checkpoint when it is made."""
     for name in LAYOUTS:
         plugins.flows.add(name, partial(_make, name))
+        plugins.checks.add(name, check_for(partial(empty, name)))
 
 
 def _make(name: str, device: str | None) -> RaftFlow:
-    return RaftFlow(name, device=device)
+    path = find(name)
+    return _made(name, path, path.stat().st_mtime_ns, device)
+
+
+@lru_cache(maxsize=2)
+def _made(name: str, path: Path, written: int, device: str | None) -> RaftFlow:
+    """A renderer is made for every edit; the checkpoint is hashed and read again only where it has changed."""
+    return RaftFlow(name, path.parent, device=device)
 
 
 def _picture(luma: Plane) -> Tensor:

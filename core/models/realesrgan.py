@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import Table, check_for, empty, load_into, read_checkpoint
 from core.models.checksum import sha256_of
 from core.models.compact_net import CompactNet, mixed
 from core.models.rrdb_net import BLOCKS, RRDBNet, in_todays_names
@@ -47,14 +46,13 @@ class Dense:
         """How its pictures are cut."""
         return DENSE_PARTS[self.scale]
 
-    def empty(self) -> nn.Module:
-        """The network without memory for its weights, which the checkpoint's tensors then become."""
-        with torch.device("meta"):
-            return RRDBNet(self.scale, self.blocks)
+    def made(self) -> nn.Module:
+        """The network."""
+        return RRDBNet(self.scale, self.blocks)
 
-    def read(self, path: Path) -> dict[str, Tensor]:
+    def named(self, table: Table) -> dict[str, Tensor]:
         """A checkpoint in any of its dialects, in today's names."""
-        return in_todays_names(read_checkpoint(path))
+        return in_todays_names(table)
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,13 @@ class Compact:
         """How its pictures are cut: the overlap is all it can see, so that parts and whole are the same."""
         return Tiling(COMPACT_SIDE, self.convolutions + 2)
 
-    def empty(self) -> nn.Module:
-        """As of `Dense`."""
-        with torch.device("meta"):
-            return CompactNet(self.convolutions, self.scale)
+    def made(self) -> nn.Module:
+        """The network."""
+        return CompactNet(self.convolutions, self.scale)
 
-    def read(self, path: Path) -> dict[str, Tensor]:
-        """A checkpoint's table."""
-        return read_checkpoint(path)
+    def named(self, table: Table) -> dict[str, Tensor]:
+        """A checkpoint's table as it is: there is one dialect."""
+        return dict(table)
 
 
 Variant = Dense | Compact
@@ -90,6 +87,7 @@ VARIANTS: dict[str, Variant] = {
         Dense("realesrnet-x4"),
         Dense("esrgan"),
         Dense("esrgan-psnr"),
+        Dense("realsr"),
         Compact("realesr-animevideo", 16),
         Compact(GENERAL_WEAK, 32),
     )
@@ -177,6 +175,8 @@ def register(plugins: Plugins) -> None:
     for name in VARIANTS:
         if name != GENERAL_WEAK:  # reached through the general net
             plugins.upscalers.add(name, partial(_make, name))
+    for variant in (*VARIANTS.values(), _GENERAL):
+        plugins.checks.add(variant.name, check_for(variant.made, variant.named))
     plugins.upscalers.add(GENERAL, lambda device: General(device=device))
 
 
@@ -189,15 +189,15 @@ def _hashed(path: Path) -> tuple[Path, str]:
 
 
 def _network(variant: Variant, path: Path) -> nn.Module:
-    network = variant.empty()
-    load_into(network, variant.read(path), where=str(path))
+    network = empty(variant.made)
+    load_into(network, variant.named(read_checkpoint(path)), where=str(path))
     return network
 
 
 def _mixed_network(strong: Path | None, weak: Path | None, denoise: float) -> nn.Module:
     paths = [path for path in (strong, weak) if path is not None]
-    tables = [_GENERAL.read(path) for path in paths]
-    network = _GENERAL.empty()
+    tables = [read_checkpoint(path) for path in paths]
+    network = empty(_GENERAL.made)
     table = tables[0] if len(tables) == 1 else mixed(tables[0], tables[1], denoise)
     load_into(network, table, where=" and ".join(map(str, paths)))
     return network

@@ -20,7 +20,7 @@ from torch import Tensor
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import ShapeError, WeightsError
-from core.models.checkpoint import load_into, read_checkpoint
+from core.models.checkpoint import Table, check_fits, load_into, read_checkpoint
 from core.models.checksum import sha256_of
 from core.models.device import pick_device
 from core.models.once import Once
@@ -114,6 +114,7 @@ class Rife:
 def register(plugins: Plugins) -> None:
     """Offer RIFE as an interpolator; it asks for its checkpoint when it is made."""
     plugins.interpolators.add(Rife.name, lambda device: Rife.load(device=device))
+    plugins.checks.add(Rife.name, _check)
 
 
 def network_for(published: Mapping[str, Tensor], *, where: str) -> Network:
@@ -136,11 +137,19 @@ def network_for(published: Mapping[str, Tensor], *, where: str) -> Network:
 def _read(path: Path) -> Network:
     published = read_checkpoint(path)
     network = network_for(published, where=str(path))
-    # Files also hold what only training asks, such as the paper's teacher.
-    parts = {name for name, _ in network.named_children()}
-    used = {name: tensor for name, tensor in published.items() if name.partition(".")[0] in parts}
-    load_into(network, used, where=str(path))
+    load_into(network, _used(published, network), where=str(path))
     return network
+
+
+def _check(table: Table, where: str) -> None:
+    network = network_for(table, where=where)
+    check_fits(_used(table, network), network, where=where)
+
+
+def _used(table: Table, network: Network) -> dict[str, Tensor]:
+    """A checkpoint's table without what only training asks, such as the paper's teacher."""
+    parts = {name for name, _ in network.named_children()}
+    return {name: tensor for name, tensor in table.items() if name.partition(".")[0] in parts}
 
 
 def _halved(network: PaperNet, first: Tensor, second: Tensor, t: float, scale: float) -> Tensor:

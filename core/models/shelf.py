@@ -1,21 +1,22 @@
 """The model shelf: which models there are, which lie in the model folder, where the others are published.
 
-Weights of others are never part of this repository. They are files as their authors publish them, put by
-hand into one flat folder; the environment variable ``POCHOIR_MODELS`` names another one.
+Weights of others are never part of this repository. They lie in one flat folder, as their authors publish them
+or as `core.models.admit` rewrites them; the environment variable ``POCHOIR_MODELS`` names another one.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
 
+from core.contract.plugins import Plugins
 from core.errors import InputError, ModelMissingError
-from core.models.card import CARDS, ModelCard
-from core.models.checksum import sha256_of
+from core.models.card import CARDS, ModelCard, ModelFile
 
 VARIABLE = "POCHOIR_MODELS"
 BUILT_IN = Path(__file__).resolve().parent / "weights"
@@ -63,76 +64,75 @@ def model_folder() -> Path:
     return platformdirs.user_data_path("pochoir", appauthor=False) / "models"
 
 
-def card_of(name: str) -> ModelCard:
+def card_of(name: str, cards: Iterable[ModelCard] = CARDS) -> ModelCard:
     """The card of that id.
 
     Raises:
         InputError: there is none; the message lists those there are.
     """
-    for card in CARDS:
+    cards = tuple(cards)
+    for card in cards:
         if card.id == name:
             return card
-    raise InputError(f"unknown model '{name}'; known: {', '.join(c.id for c in CARDS)}")
+    raise InputError(f"unknown model '{name}'; known: {', '.join(c.id for c in cards)}")
 
 
-def shelf(folder: Path | None = None) -> list[Status]:
+def shelf(folder: Path | None = None, cards: Iterable[ModelCard] = CARDS) -> list[Status]:
     """Every model and its state.
 
     Args:
         folder: where checkpoints lie; None: the model folder
+        cards: of which models; by default those that come with the program
     """
-    return [_status(card, folder or model_folder()) for card in CARDS]
+    return [_status(card, folder or model_folder()) for card in cards]
 
 
-def find(name: str, folder: Path | None = None) -> Path:
+def find(model: str | ModelCard, folder: Path | None = None) -> Path:
     """A model's checkpoint.
 
     Args:
-        name: the card's id
+        model: its card; of those that come with the program the card's id will do
         folder: where checkpoints lie; None: the model folder
 
     Raises:
         InputError: no such model.
         ModelMissingError: its file is not in the folder; the message says which, and where to get it.
     """
-    card, folder = card_of(name), folder or model_folder()
-    path = _path(card, folder)
+    card, folder = card_of(model) if isinstance(model, str) else model, folder or model_folder()
+    path = next(iter(here(card, folder)), None)
     if path is None:
-        raise ModelMissingError(_how(card, folder))
+        raise ModelMissingError(how(card, folder))
     return path
 
 
-def verify(name: str, folder: Path | None = None) -> tuple[bool | None, str]:
-    """Compare a model's file with the SHA-256 on its card.
+def here(card: ModelCard, folder: Path) -> dict[Path, ModelFile | None]:
+    """A model's files that lie in the folder, the one that is used first, each with what the card says of it.
 
-    Returns:
-        True or False, or None where the card has none to compare with; and the file's SHA-256.
-
-    Raises:
-        InputError: no such model.
-        ModelMissingError: its file is not there.
+    A file that was rewritten as safetensors (`ModelFile.rewritten`) goes before the same one as published.
     """
-    path = find(name, folder)
-    known = {f.name: f.sha256 for f in card_of(name).files}.get(path.name)
-    found = sha256_of(path)
-    return (None if known is None else found == known), found
-
-
-def _path(card: ModelCard, folder: Path) -> Path | None:
     if card.built_in:
-        return next(iter(sorted(BUILT_IN.glob("*.safetensors"))), None)
-    return next((folder / f.name for f in card.files if (folder / f.name).is_file()), None)
+        return dict.fromkeys(sorted(BUILT_IN.glob("*.safetensors")))
+    names = ((name, file) for file in card.files for name in dict.fromkeys((file.rewritten, file.name)))
+    return {folder / name: file for name, file in names if (folder / name).is_file()}
 
 
 def _status(card: ModelCard, folder: Path) -> Status:
-    path = _path(card, folder)
+    path = next(iter(here(card, folder)), None)
     if path is None:
-        return Status(card, "missing", None, f"{_how(card, folder)}; until then {card.instead}")
+        return Status(card, "missing", None, f"{how(card, folder)}; until then {card.instead}")
     return Status(card, "ready", path, "")
 
 
-def _how(card: ModelCard, folder: Path) -> str:
+def how(card: ModelCard, folder: Path) -> str:
+    """One line: how a model that is not there is got."""
     if card.built_in:
         return f"model '{card.id}': no weights in {BUILT_IN}; install the program again"
     file = card.files[0]
-    return f"model '{card.id}': put {file.name} into {folder}; it is published at {file.published}"
+    fetched = f" (models fetch {card.id})" if any(f.direct for f in card.files) else ""
+    return f"model '{card.id}': put {file.name} into {folder}; it is published at {file.published}{fetched}"
+
+
+def register(plugins: Plugins) -> None:
+    """Put the cards of the models that come with the program on the shelf."""
+    for card in CARDS:
+        plugins.cards.add(card.id, card)

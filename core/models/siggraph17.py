@@ -27,7 +27,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import ShapeError
 from core.film.colour import fit_gamut, lab_to_srgb, srgb_to_lab
-from core.models.checkpoint import read_network
+from core.models.checkpoint import check_for, read_network
 from core.models.checksum import sha256_of
 from core.models.clusters import clusters
 from core.models.colouriser import check_luma, working_size
@@ -43,7 +43,7 @@ VERSION = 1  # raised whenever the same weights give another answer
 SIZE = 256  # of the pictures it was trained on [px]
 # What is taken off the mask of hints. The retrained network was shown -0.5 for "nothing said" and 0.5 for "said", the
 # others 0 and 1; the wrong one leaves a hint without reach.
-CENTRES = {"pytorch.pth": 0.5}
+CENTRES = {"pytorch": 0.5}  # by the file's stem
 BIN_STEP = 10.0  # a* b* between neighbouring bins
 BIN_SIDE = math.isqrt(BINS)
 SOFTNESS = 0.2  # the published program multiplies logits by this before they become probabilities
@@ -109,7 +109,7 @@ class SIGGRAPH17:
         return cls(
             partial(read_network, UserGuided, path),
             weights=sha256_of(path),
-            centre=CENTRES.get(path.name, 0.0),
+            centre=CENTRES.get(path.stem, 0.0),
             device=device,
         )
 
@@ -310,6 +310,7 @@ def snap(luma: float, ab: Plane) -> Plane:
 def register(plugins: Plugins) -> None:
     """Offer the published colouriser; it asks for its checkpoint when it is made."""
     plugins.colourisers.add(SIGGRAPH17.name, lambda device: SIGGRAPH17.load(device=device))
+    plugins.checks.add(SIGGRAPH17.name, check_for(UserGuided))
 
 
 def _brought_to(plane: Plane, size: tuple[int, int]) -> Plane:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.errors import PochoirError
 from core.film.colour import as_grey, is_grey
 from core.models.device import pick_device
 from core.models.once import Once
@@ -105,6 +106,7 @@ class NetworkUpscaler:
         """As `Upscaler.enlarge`. Where the shot ends, the frames a sequence lacks are those on its other side.
 
         Raises:
+            PochoirError: there is not even memory for the smallest parts.
             WeightsError: at the first picture: the checkpoint is damaged or of another model.
         """
         frame = frames[centre]
@@ -132,9 +134,14 @@ class NetworkUpscaler:
                 with torch.inference_mode():
                     return tiled(work, planes, tiling, self.scale)
             except RuntimeError as error:
-                smaller = tiling.halved()
-                if smaller is None or not is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
+                smaller = tiling.halved()
+                if smaller is None:
+                    raise PochoirError(
+                        f"{self.name}: out of memory on {self._device} even in parts of {tiling.side} px; close what "
+                        "else uses it, or choose another --device"
+                    ) from None
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             log.warning(

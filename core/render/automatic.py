@@ -22,6 +22,7 @@ from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
 from core.guided import upsample_chroma
 from core.models.colouriser import Colouriser, PredictsTogether, Suggests, automatic_chroma, automatic_chromas
+from core.render.motion import CoarseMotion
 
 Array = NDArray[np.float32]
 _VERSION = 8
@@ -65,7 +66,7 @@ class AutomaticPass:
         cache: where its answers are kept.
     """
 
-    def __init__(self, motion: Motion, coarse: Motion, colouriser: Colouriser, cache: Store) -> None:
+    def __init__(self, motion: Motion, coarse: CoarseMotion, colouriser: Colouriser, cache: Store) -> None:
         self._motion = motion
         self._coarse = coarse
         self._colouriser = colouriser
@@ -152,7 +153,8 @@ class AutomaticPass:
         if len(window) == 1:
             return self._at_once(n) if at_once else self.raw(n)
         keys = [self._motion.luma_key(m) for m in window]
-        key = fingerprint("steady", _VERSION, self._colouriser.fingerprint, keys, n - window.start)
+        found_by = self._coarse.estimator.fingerprint
+        key = fingerprint("steady", _VERSION, self._colouriser.fingerprint, found_by, keys, n - window.start)
         held = self._cache.get(key)
         if held is None and at_once:
             return self._at_once(n)

@@ -1,54 +1,101 @@
-"""`models list`, `fetch`, `verify`."""
+"""`models list`, `fetch`, `import`, `verify`."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from core.contract.plugins import Plugins
 from core.contract.progress import Report
-from core.errors import ModelMissingError
-from core.models.shelf import card_of, find, model_folder, shelf
-from core.models.shelf import verify as verified
+from core.models.admit import Admitted, Verified, admit, verified
+from core.models.fetch import fetch as fetched
+from core.models.shelf import Status, card_of, here, model_folder, shelf
 from studio.cli import Answer
+
+_PUBLISHED = {True: "as published", False: "not the published bytes", None: "no published hash to compare with"}
 
 
 def list_(args: Namespace, plugins: Plugins, report: Report) -> Answer:
-    """Every model: whether it is here, and what is used where it is not."""
-    found = shelf()
+    """Every model: whether it is here, else where it is published and what is used in its place."""
+    found = shelf(cards=plugins.cards.values())
     lines = [f"model folder: {model_folder()}"]
     for status in found:
         lines.append(f"{status.card.id:20} {status.state:18} {status.card.title} ({status.card.licence})")
-        if status.state != "ready":
-            lines.append(f"{'':20} {status.advice.removeprefix(status.state + '; ')}")
+        lines += [f"{'':20} {line}" for line in _detail(status)]
     data = {"folder": str(model_folder()), "models": [status.as_json() for status in found]}
     return Answer(data, tuple(lines))
 
 
+def _detail(status: Status) -> list[str]:
+    if status.path is not None:
+        return [] if status.card.built_in else [str(status.path)]
+    if status.card.built_in:
+        return [status.advice]
+    file = next((f for f in status.card.files if f.direct), status.card.files[0])
+    way = f"models fetch {status.card.id}" if file.direct else f"get {file.name} there, then models import {file.name}"
+    return [f"until it is here {status.card.instead}", f"published at {file.published}: {way}"]
+
+
 def fetch(args: Namespace, plugins: Plugins, report: Report) -> Answer:
-    """Say whether a model is here; downloading is not built yet, so otherwise say how to get it by hand.
+    """Download a model's checkpoint, unless it is here.
 
     Raises:
-        ModelMissingError: it is not here.
-        InputError: there is no such model.
+        InputError: there is no such model, or as of `core.models.fetch.fetch`.
     """
-    card_of(args.name)
-    try:
-        path = find(args.name)
-    except ModelMissingError as error:
-        raise ModelMissingError(f"{error} (fetching by program is not built yet)") from None
-    return Answer({"id": args.name, "path": str(path), "fetched": False}, (f"{args.name} is here already: {path}",))
+    card = card_of(args.name, plugins.cards.values())
+    path = next(iter(here(card, model_folder())), None)
+    if path is not None and args.source is None:
+        return Answer({"id": card.id, "path": str(path), "fetched": False}, (f"{card.id} is here already: {path}",))
+    taken = fetched(card, plugins.checks, source=args.source, report=report)
+    return Answer({**_as_json(taken), "fetched": True}, (_line(taken),))
+
+
+def import_(args: Namespace, plugins: Plugins, report: Report) -> Answer:
+    """Take a checkpoint into the model folder.
+
+    Raises:
+        InputError: as of `core.models.admit.admit`.
+    """
+    taken = admit(Path(args.file), plugins.cards.values(), plugins.checks, model=args.model)
+    return Answer(_as_json(taken), (_line(taken),))
 
 
 def verify(args: Namespace, plugins: Plugins, report: Report) -> Answer:
-    """Compare the checkpoints that are here with their cards; status 1 where one differs."""
-    rows = [_verified(status.card.id) for status in shelf() if status.path is not None]
-    words = {True: "as published", False: "DIFFERS from what is published", None: "no published hash to compare with"}
-    lines = [f"{row['id']:22} {words[row['as_published']]}  {row['sha256'][:16]}" for row in rows]
-    bad = any(row["as_published"] is False for row in rows)
-    return Answer({"models": rows}, tuple(lines) or ("no checkpoints here to verify",), status=int(bad))
+    """Look through the checkpoints that are here: hash, names, shapes, numbers; status 1 where one is at fault."""
+    found = verified(plugins.cards.values(), plugins.checks)
+    rows = [_row(one) for one in found]
+    lines = [f"{one.card.id:22} {one.sha256[:16]}  {one.fault or 'good: ' + _said(one)}" for one in found]
+    return Answer(
+        {"models": rows}, tuple(lines) or ("no checkpoints here to verify",), int(any(o.fault for o in found))
+    )
 
 
-def _verified(name: str) -> dict[str, Any]:
-    same, sha256 = verified(name)
-    return {"id": name, "as_published": same, "sha256": sha256}
+def _said(one: Verified) -> str:
+    taken_in = ", as it was taken in" if one.as_taken_in else ""
+    return _PUBLISHED[one.as_published] + taken_in
+
+
+def _row(one: Verified) -> dict[str, Any]:
+    return {
+        "id": one.card.id,
+        "path": str(one.path),
+        "sha256": one.sha256,
+        "as_published": one.as_published,
+        "as_taken_in": one.as_taken_in,
+        "fault": one.fault or None,
+    }
+
+
+def _as_json(taken: Admitted) -> dict[str, Any]:
+    return {
+        "id": taken.card.id,
+        "path": str(taken.path),
+        "sha256": taken.sha256,
+        "source_sha256": taken.source_sha256,
+        "as_published": taken.as_published,
+    }
+
+
+def _line(taken: Admitted) -> str:
+    return f"{taken.card.id}: {taken.card.title}, {_PUBLISHED[taken.as_published]}; it is {taken.path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from pathlib import Path
 
@@ -13,16 +14,19 @@ from core.encode import target_for
 from core.errors import InputError
 from core.film.shot import shots_from_cuts
 from core.film.timebase import parse_rate
+from core.models.shelf import shelf
 from hints.hint import HintSet
 from hints.interchange import load
 from studio.cli import Answer
 from studio.commands.render import reported
 from studio.deliver import deliver
 from studio.examine import analysed, shot_starts
-from studio.recipes import AUTO, recipe_of, with_options
+from studio.recipes import AUTO, recipe_of, stand_ins, with_options
 from studio.rendering import Machine, check_engine, colours, make_renderer, user_cache
 from studio.session import Session
 from studio.store import DATABASE
+
+log = logging.getLogger(__name__)
 
 
 def restore(args: Namespace, plugins: Plugins, report: Report) -> Answer:
@@ -46,7 +50,7 @@ def _alone(args: Namespace, chosen: Recipe | None, plugins: Plugins, report: Rep
         if chosen is None:
             chosen = analysed(film, cache, report, None)[1]
         shots = shots_from_cuts(shot_starts(film, cache, report, None), film.clip.count)
-        recipe = _finished(chosen, args, plugins)
+        recipe = _announced(_finished(chosen, args, plugins), args)
         hints = HintSet()
         if args.hints is not None:
             hints = load(Path(args.hints), size=film.clip.size, count=film.clip.count, shots=shots)
@@ -60,7 +64,7 @@ def _in_project(args: Namespace, chosen: Recipe | None, plugins: Plugins, report
     with _project(args, plugins, report) as session:
         if args.recipe is None:
             chosen = session.project.recipe  # of a new project, what was recommended
-        session.set_recipe(_finished(chosen or session.recommended(), args, plugins))
+        session.set_recipe(_announced(_finished(chosen or session.recommended(), args, plugins), args))
         if args.hints is not None:
             session.import_hints(args.hints)
         return reported(session.render(args.out, report=report))
@@ -85,9 +89,17 @@ def _project(args: Namespace, plugins: Plugins, report: Report) -> Session:
 
 def _finished(recipe: Recipe, args: Namespace, plugins: Plugins) -> Recipe:
     """The recipe with what the arguments say, checked."""
+    here = {status.card.id for status in shelf(cards=plugins.cards.values()) if status.path is not None}
     recipe = with_options(
-        recipe, order=args.process_order, size=args.size, fps=args.fps, colouriser=args.colouriser
+        recipe, order=args.process_order, here=here, size=args.size, fps=args.fps, colouriser=args.colouriser
     ).checked(plugins.stages)
     if args.hints is not None and not colours(recipe):
         raise InputError(f"hints {args.hints}: recipe '{recipe.name}' does not colour the film; add step colourise")
+    return recipe
+
+
+def _announced(recipe: Recipe, args: Namespace) -> Recipe:
+    """The recipe, once it is said which of the networks asked for are not here."""
+    for line in stand_ins(recipe, args.process_order or ()):
+        log.warning("%s", line)
     return recipe

@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import pytest
+import torch
 
 from core.errors import WeightsError
 from hints import sam
@@ -14,6 +15,7 @@ from hints import sam
 
 class Predictor:
     def __init__(self, model):
+        self.network = model
         self.encoded, self.asked = [], []
 
     def set_image(self, picture):
@@ -28,27 +30,16 @@ class Predictor:
         return masks, np.arange(count), np.zeros((count, 256, 256), np.float32)
 
 
-class Model:
-    def to(self, device):
-        return self
-
-    def eval(self):
-        return self
-
-
 @pytest.fixture
 def segmenter(monkeypatch, tmp_path):
-    (tmp_path / "sam_vit_b_01ec64.pth").write_bytes(b"weights")
+    torch.save(torch.nn.Conv2d(3, 2, 1).state_dict(), tmp_path / "sam_vit_b_01ec64.pth")
     monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path))
     monkeypatch.setattr(sam, "ensure_torchvision", lambda: "native")
-    made = []
     library = types.ModuleType("segment_anything")
-    library.sam_model_registry = {"vit_b": lambda checkpoint: made.append(checkpoint) or Model()}
+    library.sam_model_registry = {"vit_b": lambda: torch.nn.Conv2d(3, 2, 1)}
     library.SamPredictor = Predictor
     monkeypatch.setitem(sys.modules, "segment_anything", library)
-    found = sam.SamSegmenter("cpu")
-    assert made == [str(tmp_path / "sam_vit_b_01ec64.pth")]
-    return found
+    return sam.SamSegmenter("cpu")
 
 
 def test_a_picture_is_encoded_once_for_all_its_clicks(segmenter):
@@ -71,11 +62,20 @@ def test_several_clicks_are_refined_and_keep_their_signs(segmenter):
     assert (first[3], second[3]) == (False, True)
 
 
-def test_a_file_that_is_no_checkpoint_is_named(segmenter, monkeypatch):
-    def broken(checkpoint):
-        raise RuntimeError("Invalid magic number\nmore")
-
-    sys.modules["segment_anything"].sam_model_registry["vit_b"] = broken
+@pytest.mark.parametrize("content", [b"no checkpoint", None], ids=["damaged", "of another model"])
+def test_a_file_that_is_no_checkpoint_is_named(segmenter, tmp_path, content):
+    path = tmp_path / "sam_vit_b_01ec64.pth"
+    if content is None:
+        torch.save({"weight": torch.ones(2, 3, 1, 1)}, path)
+    else:
+        path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"sam_vit_b_01ec64\.pth") as error:
         sam.SamSegmenter("cpu")
     assert "\n" not in str(error.value)
+
+
+def test_the_network_has_the_checkpoints_weights(segmenter, tmp_path):
+    wanted = torch.load(tmp_path / "sam_vit_b_01ec64.pth", weights_only=True)
+    got = segmenter._predictor.network.state_dict()
+    assert got.keys() == wanted.keys()
+    assert all(torch.equal(got[name], tensor) for name, tensor in wanted.items())

@@ -133,7 +133,7 @@ def plugins():
     made = Plugins()
     flow.register(made)
     made.colourisers.add("embedded", lambda device: Tint())
-    made.stages.add("colourise", Colourise(made.colourisers))
+    made.stages.add("colourise", Colourise(made.colourisers, made.flows))
     for stage in (Soften(), Enlarge()):
         made.stages.add(stage.name, stage)
     made.segmenters.add("missing", _missing)

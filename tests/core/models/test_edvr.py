@@ -11,6 +11,7 @@ from core.contract.plugins import Plugins
 from core.errors import ModelMissingError, ShapeError
 from core.models import deform, edvr
 from core.models.card import CARDS
+from core.models.checkpoint import empty
 from core.models.deform import deform_conv, plain_deform_conv
 from core.models.edvr import VARIANTS, load
 from core.models.edvr_net import EDVR, Layout
@@ -87,7 +88,7 @@ def test_parts_that_do_not_fit_are_refused():
 def test_names_and_shapes_are_the_published_ones(name):
     published = {k["name"]: tuple(k["shape"]) for k in Fixture(name).keys}
     for variant in LISTED[name]:
-        net = VARIANTS[variant].empty()
+        net = empty(VARIANTS[variant].made)
         assert {k: tuple(v.shape) for k, v in net.state_dict().items()} == published
 
 
@@ -97,7 +98,7 @@ def test_the_large_ones_differ_from_the_medium_one_as_their_authors_say(name):
     """No fixture of their own: width 128 for 64, 40 blocks for 10, seven frames for five."""
     frames = VARIANTS[name].layout.frames
     medium = {k["name"]: tuple(k["shape"]) for k in Fixture("edvr_m_x4").keys}
-    large = {k: tuple(v.shape) for k, v in VARIANTS[name].empty().state_dict().items()}
+    large = {k: tuple(v.shape) for k, v in empty(VARIANTS[name].made).state_dict().items()}
     blocks = {k for k in large if k.startswith("reconstruction.")}
     assert len(blocks) == 40 * 4
     assert {k for k in large if k not in blocks} == {k for k in medium if not k.startswith("reconstruction.")}

@@ -22,7 +22,7 @@ from core.models.shelf import card_of
 from core.models.torchvision_shim import ensure_torchvision
 from tests.parity import warm_up
 
-PARAMETERS = {"raft": 5_257_536, "raft-small": 990_162}  # as torchvision counts those of the authors' weights
+PARAMETERS = {"raft-large": 5_257_536, "raft-small": 990_162}  # as torchvision counts those of the authors' weights
 
 
 def filled(name: str) -> dict[str, torch.Tensor]:
@@ -60,7 +60,7 @@ def in_torchvisions_names(weights: dict[str, torch.Tensor], name: str) -> dict[s
     ]
     renamed = {}
     for key, tensor in weights.items():
-        if re.search(r"cnet.*\.norm3\.", key) and name == "raft":
+        if re.search(r"cnet.*\.norm3\.", key) and name == "raft-large":
             continue  # torchvision knows the shortcut's norm by one name
         for pattern, by in rules:
             key = re.sub(pattern, by, key)
@@ -75,7 +75,7 @@ def test_it_has_as_many_parameters_as_the_published_one(name):
 
 def test_names_are_the_published_ones():
     """What the authors' classes call their parts, of each kind one."""
-    large, small = (empty(name).state_dict() for name in ("raft", "raft-small"))
+    large, small = (empty(name).state_dict() for name in ("raft-large", "raft-small"))
     shapes = {
         "fnet.conv1.weight": (64, 3, 7, 7),
         "fnet.layer2.0.downsample.0.weight": (96, 64, 1, 1),
@@ -117,7 +117,7 @@ def test_a_published_file_gives_what_torchvisions_network_gives(name, tmp_path):
     warm_up()
     weights = filled(name)
     torch.save({f"module.{k}": v for k, v in weights.items()}, tmp_path / card_of(name).files[0].name)
-    other = {"raft": optical_flow.raft_large, "raft-small": optical_flow.raft_small}[name](weights=None).eval()
+    other = {"raft-large": optical_flow.raft_large, "raft-small": optical_flow.raft_small}[name](weights=None).eval()
     other.load_state_dict(in_torchvisions_names(weights, name), strict=True)
     generator = torch.Generator().manual_seed(1)
     a, b = torch.rand(2, 1, 3, 128, 136, generator=generator) * 2 - 1
@@ -154,11 +154,11 @@ def test_both_are_offered_and_a_missing_one_says_so(tmp_path, monkeypatch):
     raft.register(plugins)
     assert set(plugins.flows) == {c.id for c in CARDS if c.task == "flow"}
     with pytest.raises(ModelMissingError, match=r"raft-things\.pth"):
-        plugins.flows.get("raft")("cpu")
+        plugins.flows.get("raft-large")("cpu")
 
 
 def test_the_wrong_checkpoint_is_refused_by_name(tmp_path):
     torch.save(filled("raft-small"), tmp_path / "raft-things.pth")
     luma = np.zeros((8, 8), np.float32)
     with pytest.raises(WeightsError, match=r"raft-things\.pth: '"):
-        RaftFlow("raft", tmp_path, device="cpu").pair(luma, luma)
+        RaftFlow("raft-large", tmp_path, device="cpu").pair(luma, luma)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError, WeightsError
+from core.errors import ModelMissingError, PochoirError, WeightsError
 from core.models import realesrgan
 from core.models.card import CARDS
+from core.models.checkpoint import empty
 from core.models.compact_net import CompactNet, mixed
 from core.models.realesrgan import GENERAL, GENERAL_WEAK, VARIANTS, General, load
 from core.models.rrdb_net import RRDBNet, in_todays_names
@@ -38,7 +39,7 @@ PUBLISHED = {
 def test_names_and_shapes_are_the_published_ones(name):
     keys = {k["name"]: torch.empty(k["shape"], device="meta") for k in Fixture(name).keys}
     published = {k: tuple(v.shape) for k, v in in_todays_names(keys).items()}
-    net = VARIANTS[PUBLISHED[name][0]].empty()
+    net = empty(VARIANTS[PUBLISHED[name][0]].made)
     assert {k: tuple(v.shape) for k, v in net.state_dict().items()} == published
 
 
@@ -216,6 +217,18 @@ def test_where_memory_ends_parts_become_smaller_and_one_line_says_so(error, capl
     made.enlarge([picture], 0)
     assert len(caplog.records) == 1  # what was learnt is kept
     handle.remove()
+
+
+def test_where_there_is_no_memory_at_all_one_line_says_so():
+    made = small(CompactNet(1, width=8), Tiling(64, 3))
+
+    def refuse(module, args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\nmore")
+
+    made._network().register_forward_pre_hook(refuse)
+    with pytest.raises(PochoirError, match="small: out of memory on cpu even in parts of 4 px; close") as caught:
+        made.enlarge([texture(60, 90)], 0)
+    assert "\n" not in str(caught.value)
 
 
 def test_other_faults_are_not_taken_for_a_lack_of_memory():

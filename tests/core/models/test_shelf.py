@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,8 @@ import pytest
 
 from core.errors import InputError, ModelMissingError
 from core.models import shelf as room
-from core.models.card import CARDS
-from core.models.shelf import card_of, find, model_folder, shelf, verify
+from core.models.card import CARDS, ModelCard, ModelFile
+from core.models.shelf import card_of, find, here, model_folder, shelf
 
 
 def by_id(folder):
@@ -65,21 +64,23 @@ def test_asking_for_what_is_not_there_or_not_known(tmp_path):
         find("deoldify-2", tmp_path)
 
 
-def test_a_damaged_file_is_told_from_the_published_one(tmp_path, monkeypatch):
-    content = b"the published bytes"
-    card = card_of("segment-anything-b")
-    file = replace(card.files[0], sha256=hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(room, "CARDS", (replace(card, files=(file,)), card_of("deoldify")))
-    path = tmp_path / file.name
-    path.write_bytes(content)
-    assert verify(card.id, tmp_path)[0] is True
-    path.write_bytes(content + b"!")
-    assert verify(card.id, tmp_path)[0] is False
+def test_a_rewritten_file_goes_before_the_published_one(tmp_path):
+    published, rewritten = tmp_path / "ColorizeVideo_gen.pth", tmp_path / "ColorizeVideo_gen.safetensors"
+    rewritten.write_bytes(b"x")
+    assert find("deoldify", tmp_path) == rewritten
+    published.write_bytes(b"x")
+    assert list(here(card_of("deoldify"), tmp_path)) == [rewritten, published]
 
 
-def test_a_file_without_a_published_checksum_is_neither_right_nor_wrong(tmp_path):
-    (tmp_path / "ColorizeVideo_gen.pth").write_bytes(b"x")
-    assert verify("deoldify", tmp_path) == (None, hashlib.sha256(b"x").hexdigest())
+def test_a_card_of_a_stranger_is_found_by_itself(tmp_path):
+    card = ModelCard(
+        "theirs", "Theirs", "upscale", "MIT", "", (ModelFile("theirs.pt", "https://a.example/theirs.pt"),), ""
+    )
+    with pytest.raises(ModelMissingError, match=r"theirs\.pt into"):
+        find(card, tmp_path)
+    (tmp_path / "theirs.pt").write_bytes(b"x")
+    assert find(card, tmp_path) == tmp_path / "theirs.pt"
+    assert [s.state for s in shelf(tmp_path, [card])] == ["ready"]
 
 
 def test_the_list_is_json(tmp_path):
@@ -89,8 +90,29 @@ def test_the_list_is_json(tmp_path):
 
 
 def test_a_file_belongs_to_one_card_only():
-    names = [f.name for card in CARDS for f in card.files]
-    assert len(set(names)) == len(names)
+    for names in zip(*((f.name, f.rewritten) for card in CARDS for f in card.files), strict=True):
+        assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "published", "direct", "digest"),
+    [
+        ("a.pth", "https://x.example/d/a.pth", True, ""),
+        ("a.pth", "https://x.example/d/a.pth?dl=1", True, ""),
+        ("a.pth", "https://x.example/d/", False, ""),
+        ("EDVR_M-32075921.pth", "https://x.example", False, "32075921"),
+        ("general-x4v3.pth", "https://x.example/general-x4v3.pth", True, ""),
+    ],
+)
+def test_what_a_files_name_and_address_tell(name, published, direct, digest):
+    file = ModelFile(name, published)
+    assert (file.direct, file.digest) == (direct, digest)
+    assert ModelFile(name, published, "ab" * 32).digest == "ab" * 32
+
+
+def test_a_hash_on_a_card_does_not_contradict_its_files_name():
+    for file in (f for card in CARDS for f in card.files if f.sha256):
+        assert file.sha256.startswith(replace(file, sha256=None).digest)
 
 
 def test_cards_are_told_apart_and_their_checksums_are_whole():

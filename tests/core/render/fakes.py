@@ -199,7 +199,7 @@ def plugins(colouriser: Flickering | None = None) -> Plugins:
     made = Plugins()
     flow.register(made)
     made.colourisers.add("embedded", lambda device: colouriser or Flickering())
-    made.stages.add("colourise", Colourise(made.colourisers))
+    made.stages.add("colourise", Colourise(made.colourisers, made.flows))
     for stage in (Blur(), Level(), Double()):
         made.stages.add(stage.name, stage)
     return made

@@ -5,9 +5,11 @@ import pytest
 
 from core.contract.progress import CancelToken
 from core.contract.recipe import Recipe, StageSpec
-from core.errors import Cancelled, RecipeError, StageError
+from core.errors import Cancelled, ModelMissingError, RecipeError, StageError
 from core.film.colour import srgb_to_lab
 from core.film.timebase import FrameRange
+from core.flow import FlowPair
+from core.models import raft
 from core.render.cache import FrameCache
 from core.render.renderer import Renderer
 from tests.core.render import fakes
@@ -213,3 +215,44 @@ def test_recolouring_at_once_agrees_with_the_render(tmp_path):
     # The neighbours are rendered by now, so what is shown at once is what the render gives.
     assert np.abs(r.recolour(1, hints.field(1)) - truth).max() <= 0.5 / 65535 + 1e-7
     assert not np.array_equal(r.recolour(1, None), r.recolour(1, hints.field(1)))
+
+
+class Still:
+    """Finds no motion anywhere, and believes itself."""
+
+    def __init__(self, weights: str) -> None:
+        self.name = "raft-small"
+        self.fingerprint = f"raft {weights}"
+
+    def pair(self, luma_a, luma_b):
+        flow, trust = np.zeros((*luma_a.shape, 2), np.float32), np.ones(luma_a.shape, np.float32)
+        return FlowPair(flow, flow, trust, trust)
+
+
+def flowing(tmp_path, flow, weights="first"):
+    """A film coloured with that choice of flow, all in one cache."""
+    made = fakes.plugins()
+    made.flows.add("raft-small", lambda device: Still(weights))
+    recipe = Recipe((StageSpec("colourise", {"flow": flow, "steady": 2}),))
+    return Renderer(fakes.Film(6), fakes.shots(6), recipe, made, FrameCache(tmp_path), device="cpu")
+
+
+def test_the_flow_that_is_chosen_finds_the_motion_and_its_weights_are_in_every_key(tmp_path):
+    """Frames, and what is steadied along the flow, are of one estimator and one checkpoint of it."""
+    by_dis = [f.rgb for f in flowing(tmp_path, "dis").render()]
+    by_other = [f.rgb for f in flowing(tmp_path, "raft-small").render()]
+    assert not all(np.array_equal(a, b) for a, b in zip(by_dis, by_other, strict=True))
+    for flow, weights, missing in (("dis", "", 0), ("raft-small", "first", 0), ("raft-small", "second", 6)):
+        assert flowing(tmp_path, flow, weights).plan().missing["colourise"] == missing
+    alone = [f.rgb for f in flowing(tmp_path / "alone", "raft-small").render()]
+    assert all(np.array_equal(a, b) for a, b in zip(by_other, alone, strict=True))
+
+
+def test_a_flow_whose_checkpoint_is_not_there_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path / "none"))
+    made = fakes.plugins()
+    raft.register(made)
+    recipe = Recipe((StageSpec("colourise", {"flow": "raft-large"}),))
+    with pytest.raises(ModelMissingError, match=r"raft-things\.pth into") as caught:
+        Renderer(fakes.Film(2), fakes.shots(2), recipe, made, FrameCache(tmp_path), device="cpu")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,265 @@
+"""Take a checkpoint into the model folder: read apart, recognised by its tensors, rewritten as safetensors, pinned.
+
+Whose a file is, its tensors' names and shapes tell, not its own name. Several models are of one network; which of
+them it is then follows from its hash where that is published, else from its name, else the person says.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.contract.registry import Registry
+from core.errors import InputError, WeightsError
+from core.models import apart
+from core.models.card import ModelCard, ModelFile
+from core.models.checkpoint import Check, Table, check_finite, fold_norms, origin_of, read_checkpoint
+from core.models.checksum import sha256_of
+from core.models.pins import pin, pinned
+from core.models.shelf import here, model_folder
+from core.models.weights import load_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 300  # of reading a file apart, and a second more for each of these  [s]
+BYTES_A_SECOND = 5 << 20
+# What stands at the head of files that people take for a checkpoint.
+_NOT_ONE = {
+    b"<!doctype": "a web page: the address leads to a page, not to the file",
+    b"<html": "a web page: the address leads to a page, not to the file",
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself",
+}
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A checkpoint in the model folder.
+
+    Attributes:
+        card: of the model it was recognised as.
+        path: where it is now.
+        sha256: of it as it is now.
+        source_sha256: of the file it was taken from.
+        as_published: whether that is what its authors published; None where no hash of theirs is known.
+    """
+
+    card: ModelCard
+    path: Path
+    sha256: str
+    source_sha256: str
+    as_published: bool | None
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of looking through one file of the model folder.
+
+    Attributes:
+        card: the model's.
+        path: the file.
+        sha256: of its bytes.
+        as_published: whether they are what its authors published, or were rewritten from that; None: no hash of
+            theirs is known.
+        as_taken_in: whether they are still what they were when `admit` wrote them; None: it did not.
+        fault: what is wrong with it, in one line; else empty.
+    """
+
+    card: ModelCard
+    path: Path
+    sha256: str
+    as_published: bool | None
+    as_taken_in: bool | None
+    fault: str
+
+
+def admit(
+    source: Path,
+    cards: Iterable[ModelCard],
+    checks: Registry[Check],
+    folder: Path | None = None,
+    *,
+    model: str | None = None,
+    name: str | None = None,
+) -> Admitted:
+    """Take one file into the model folder. The file itself stays where and as it is.
+
+    Args:
+        source: a checkpoint of any kind that is published
+        cards: of the models it may be of
+        checks: compares a table with a model's network, by the card's id
+        folder: where checkpoints lie; None: the model folder
+        model: id of its card, or its published name, where its tensors fit several; None: whichever it is
+        name: what it is published as; None: as it is called
+
+    Raises:
+        InputError: there is no such file or model, or it fits several; or another checkpoint has its place already.
+        WeightsError: it is damaged, unsafe, or of none of these models.
+    """
+    folder = folder or model_folder()
+    _check_is_file(source)
+    cards = tuple(cards)
+    if model is not None and not any(model in (card.id, *(f.name for f in card.files)) for card in cards):
+        raise InputError(f"unknown model '{model}'; known: {', '.join(card.id for card in cards)}")
+    digest = sha256_of(source)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(".part", ".admit-", folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); check permissions") from None
+    os.close(handle)
+    new = Path(part)
+    try:
+        _rewrite(source, new, digest)
+        table = read_checkpoint(new)
+        check_finite(table, where=str(source))
+        card, file = recognised(table, digest, name or source.name, cards, checks, model=model, where=str(source))
+        del table  # it is a view of the file, which some systems then do not let go of
+        path, sha256 = folder / file.rewritten, sha256_of(new)
+        if path.exists() and sha256_of(path) != sha256:
+            raise InputError(f"{path}: another checkpoint of '{card.id}' is there already; move it away first")
+        new.chmod(0o644)
+        new.replace(path)
+        pin(folder, path.name, sha256)
+    finally:
+        new.unlink(missing_ok=True)
+    return Admitted(card, path, sha256, digest, _is_published(digest, file))
+
+
+def recognised(
+    table: Table,
+    digest: str,
+    name: str,
+    cards: Iterable[ModelCard],
+    checks: Registry[Check],
+    *,
+    model: str | None = None,
+    where: str,
+) -> tuple[ModelCard, ModelFile]:
+    """Whose checkpoint a table is, and as which of its published files it is to be kept.
+
+    Args:
+        table: as published: name to tensor
+        digest: SHA-256 of the file it was read from
+        name: of that file
+        cards: of the models it may be of
+        checks: by the card's id
+        model: as of `admit`
+        where: what to name in a message, e.g. the file's path
+
+    Raises:
+        InputError: it fits several; the message says how to tell.
+        WeightsError: it fits none.
+    """
+    plain = fold_norms(table)
+    asked = [c for c in cards if c.id in checks and (model is None or model in (c.id, *(f.name for f in c.files)))]
+    if model is not None and not asked:
+        raise InputError(f"{where}: '{model}' is no model that is imported from a file")
+    if model is not None:
+        checks.get(asked[0].id)(plain, where)  # what does not fit is said by name
+    fitting = [card for card in asked if _fits(card, plain, checks, where)]
+    if not fitting:
+        some = ", ".join(f"'{name}'" for name in list(table)[:3])
+        raise WeightsError(
+            f"{where}: is none of the {len(asked)} models that can be imported; its {len(table)} tensors are {some} …"
+        )
+    pairs = [(card, file) for card in fitting for file in card.files if model in (None, card.id, file.name)]
+    for known in (
+        [p for p in pairs if p[1].digest and digest.startswith(p[1].digest)],
+        [p for p in pairs if name in (p[1].name, p[1].rewritten)],
+    ):
+        if len(known) == 1:
+            return known[0]
+    kinds = {(card.id, file.reading): (card, file) for card, file in reversed(pairs)}
+    if len(kinds) > 1:
+        ids = dict.fromkeys(card.id for card, _ in pairs)
+        words = ids if len(ids) > 1 else [file.name for _, file in pairs]
+        raise InputError(f"{where}: fits {', '.join(words)} alike; say which it is: --as {next(iter(words))}")
+    return next(iter(kinds.values()))
+
+
+def verified(cards: Iterable[ModelCard], checks: Registry[Check], folder: Path | None = None) -> list[Verified]:
+    """Look through every file of the model folder that belongs to a card: its hash, names, shapes and numbers."""
+    folder = folder or model_folder()
+    pins = pinned(folder)
+    found = ((card, path, file) for card in cards for path, file in here(card, folder).items())
+    return [_verified(card, path, file, pins, checks) for card, path, file in found]
+
+
+def _verified(
+    card: ModelCard, path: Path, file: ModelFile | None, pins: Mapping[str, str], checks: Registry[Check]
+) -> Verified:
+    sha256, published, taken_in, fault = sha256_of(path), None, None, ""
+    try:
+        if file is None:
+            load_weights(path)
+            return Verified(card, path, sha256, None, None, "")
+        published = _is_published(origin_of(path) or sha256, file)
+        if path.name in pins:
+            taken_in = pins[path.name] == sha256
+        table = read_checkpoint(path)
+        check_finite(table, where=str(path))
+        if card.id in checks:
+            checks.get(card.id)(fold_norms(table), str(path))
+        if taken_in is False:
+            fault = f"{path}: has changed since it was taken in; move it away, and fetch or import it again"
+        elif published is False and path.name == file.name:
+            fault = f"{path}: differs from what is published under its name; move it away and fetch it again"
+    except InputError as error:
+        fault = str(error)
+    return Verified(card, path, sha256, published, taken_in, fault)
+
+
+def _is_published(digest: str, file: ModelFile) -> bool | None:
+    return digest.startswith(file.digest) if file.digest else None
+
+
+def _fits(card: ModelCard, plain: Table, checks: Registry[Check], where: str) -> bool:
+    try:
+        checks.get(card.id)(plain, where)
+    except InputError:
+        return False
+    return True
+
+
+def _check_is_file(source: Path) -> None:
+    if not source.is_file():
+        what = "is a folder; name the checkpoint in it" if source.is_dir() else "no such file"
+        raise InputError(f"{source}: {what}")
+    try:
+        with source.open("rb") as file:
+            head = file.read(64).lstrip().lower()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+    if not head:
+        raise WeightsError(f"{source}: is empty; fetch it again")
+    for beginning, meaning in _NOT_ONE.items():
+        if head.startswith(beginning):
+            raise WeightsError(f"{source}: is {meaning}")
+
+
+def _rewrite(source: Path, target: Path, digest: str) -> None:
+    """Have a file read in a process of its own, which writes what it holds as safetensors.
+
+    Raises:
+        WeightsError: it cannot be read, or not within what a checkpoint of its size needs.
+    """
+    files = str(source.resolve()), str(target.resolve())
+    command = [sys.executable, "-P", "-m", apart.__name__, *files, digest]
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
+    alone = {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    seconds = TIMEOUT + source.stat().st_size // BYTES_A_SECOND
+    try:
+        done = subprocess.run(
+            command, env=alone, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise WeightsError(f"{source}: not read within {seconds} s; it is damaged or hostile") from None
+    if done.returncode == apart.REFUSED and done.stderr.strip():
+        raise WeightsError(done.stderr.strip().splitlines()[-1])
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
+        raise WeightsError(f"{source}: cannot be read within what a checkpoint of its size needs ({said[0]})")

@@ -1,0 +1,113 @@
+"""Read a stranger's checkpoint in a process of its own, and write its tensors as safetensors.
+
+``python -m core.models.apart SOURCE TARGET DIGEST``. Nothing in a checkpoint can run (`core.models.checkpoint`); should
+that ever fail, this process may open no connection, start no program and write no other file, and it has only as
+much memory and time as a checkpoint of that size needs. Status 0: written; 2: refused, one line on stderr.
+
+Where the operating system knows no such limits (Windows; memory on macOS) the others still hold.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.errors import WeightsError
+from core.models.checkpoint import ORIGIN, read_checkpoint
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+REFUSED = 2
+# The file's own bytes, its tensors, their bytes in a row, and room for what one tensor needs on the way.
+COPIES, ROOM = 4, 512 << 20  # [bytes]
+SECONDS, BYTES_A_SECOND = 60, 20 << 20  # of processor time; a hundredth of what reading takes
+# Beginnings of Python's audit events: what reading a file needs none of.
+_FORBIDDEN = (
+    "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.startfile",
+    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown",
+    "os.kill", "os.putenv", "os.unsetenv", "shutil.", "urllib.", "http.", "ftplib.", "smtplib.", "webbrowser.", "pty.",
+)  # fmt: skip
+
+
+def limit(size: int) -> None:
+    """Take no more memory, processor time or disk than a checkpoint needs.
+
+    Args:
+        size: of the checkpoint  [bytes]
+    """
+    if resource is None:
+        return
+    held = 0
+    if Path("/proc/self/statm").is_file():  # what Python and torch have reserved already
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    most = {
+        resource.RLIMIT_AS: held + COPIES * size + ROOM,
+        resource.RLIMIT_CPU: SECONDS + size // BYTES_A_SECOND,
+        resource.RLIMIT_FSIZE: 2 * size + ROOM // 8,
+        resource.RLIMIT_CORE: 0,
+    }
+    for what, value in most.items():
+        _, hard = resource.getrlimit(what)
+        resource.setrlimit(what, (value, value) if hard == resource.RLIM_INFINITY else (min(value, hard), hard))
+
+
+def confine() -> None:
+    """From here on this process only reads; what breaks that raises `PermissionError`. It cannot be undone."""
+    sys.dont_write_bytecode = True
+
+    def guard(event: str, args: tuple[Any, ...]) -> None:
+        writes = event == "open" and len(args) > 2 and isinstance(args[2], int) and bool(args[2] & _WRITING)
+        if writes or event.startswith(_FORBIDDEN):
+            raise PermissionError(f"it tried {event}")
+
+    sys.addaudithook(guard)
+
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def main(source: Path, target: Path, digest: str) -> int:
+    """Rewrite one file.
+
+    Args:
+        source: a checkpoint of any kind that `core.models.checkpoint.read_checkpoint` knows
+        target: where its tensors are written, under their published names
+        digest: SHA-256 of the source, to be noted in the target
+
+    Returns:
+        The exit status.
+    """
+    limit(source.stat().st_size)
+    confine()
+    try:
+        table: dict[str, Tensor] = {}
+        taken: set[int] = set()
+        for key, tensor in read_checkpoint(source).items():
+            # Tensors may be views of one another; in safetensors each has bytes of its own.
+            bytes_of = tensor.untyped_storage()
+            alone = bytes_of.nbytes() == tensor.nbytes and tensor.is_contiguous() and bytes_of.data_ptr() not in taken
+            taken.add(bytes_of.data_ptr())
+            table[key] = tensor.detach() if alone else tensor.detach().clone(memory_format=torch.contiguous_format)
+        # The library writes past Python, so that `confine` does not see it. It writes several notes in any order; with
+        # one the same checkpoint gives the same bytes everywhere.
+        save_file(table, target, {ORIGIN: digest})
+    except WeightsError as error:
+        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        return REFUSED
+    except MemoryError:
+        sys.stderr.write(f"{source}: asks for more memory than a checkpoint of its size needs\n")
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))

@@ -1,0 +1,101 @@
+"""Fetch a model's checkpoint: from where its authors publish it, from a mirror, or from a file that is here.
+
+Nothing is ever fetched unasked. What comes is compared with the hash on the card where one is known, and goes into
+the model folder by `core.models.admit` like any stranger's file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from core.contract.progress import Report, silent
+from core.contract.registry import Registry
+from core.errors import InputError, ModelMissingError, WeightsError
+from core.models.admit import Admitted, admit
+from core.models.card import ModelCard, ModelFile
+from core.models.checkpoint import Check
+from core.models.checksum import sha256_of
+from core.models.download import download, note_of
+from core.models.shelf import model_folder
+
+
+def fetch(
+    card: ModelCard,
+    checks: Registry[Check],
+    folder: Path | None = None,
+    *,
+    source: str | None = None,
+    report: Report = silent,
+) -> Admitted:
+    """Put a model's checkpoint into the model folder.
+
+    Args:
+        card: the model's
+        checks: as of `admit`
+        folder: where checkpoints lie; None: the model folder
+        source: address of a mirror, or a file; None: the address on the card
+        report: told how many megabytes have come
+
+    Raises:
+        ModelMissingError: its authors publish it by a page, which only a person can walk through.
+        InputError: as `download` and `admit`.
+        WeightsError: what came is not what the card says, or as `admit`; it is not kept.
+    """
+    folder = folder or model_folder()
+    if source is not None and urlsplit(source).scheme not in ("http", "https"):
+        path = Path(source)
+        file = _file_of(card, path.name)
+        if path.is_file():
+            _compare(path, file)
+        return admit(path, (card,), checks, folder, model=card.id, name=file.name)
+    file = _file_of(card, urlsplit(source).path.rpartition("/")[2] if source else "", direct=source is None)
+    part = folder / f"{file.name}.part"
+    if (folder / file.rewritten).exists():
+        raise InputError(f"{folder / file.rewritten}: is there already; move it away first")
+    try:
+        download(source or file.published, part, report=report)
+    except InputError as error:
+        raise InputError(f"{error}. By hand: {file.published}, then models import {file.name}") from None
+    try:
+        _compare(part, file)
+        taken = admit(part, (card,), checks, folder, model=card.id, name=file.name)
+    except WeightsError:
+        _forget(part)  # it is whole and wrong: going on with it would not mend it
+        raise
+    _forget(part)
+    return taken
+
+
+def _file_of(card: ModelCard, name: str, *, direct: bool = False) -> ModelFile:
+    """Which of a model's files is meant: that of the name, else the first that is recommended.
+
+    Args:
+        card: the model's
+        name: of a file or an address
+        direct: only those whose own address is known
+    """
+    if not card.files:
+        raise InputError(f"model '{card.id}': comes with the program")
+    files = [file for file in card.files if file.direct or not direct]
+    if not files:
+        first = card.files[0]
+        raise ModelMissingError(
+            f"model '{card.id}': is published by a page, not as a file: get {first.name} at {first.published}, "
+            f"then: models import {first.name}"
+        )
+    return next((file for file in files if file.name == name), files[0])
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    note_of(part).unlink(missing_ok=True)
+
+
+def _compare(path: Path, file: ModelFile) -> None:
+    found = sha256_of(path)
+    if not found.startswith(file.digest):
+        raise WeightsError(
+            f"{path.name}: sha256 is {found[:16]}…, that of {file.name} as published begins {file.digest[:16]}; "
+            "not taken (models import takes what is no authors' file)"
+        )

@@ -1,0 +1,309 @@
+"""Downloads: gone on with after a break, begun anew where they must be, never taken for whole before they are.
+
+The server is on this machine, and answers what a test tells it to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.contract.progress import Progress
+from core.contract.registry import Registry
+from core.errors import InputError, ModelMissingError, WeightsError
+from core.models import admit as door
+from core.models import download as net
+from core.models.card import ModelCard, ModelFile
+from core.models.checkpoint import Check, check_for
+from core.models.download import MB, download, note_of
+from core.models.fetch import fetch
+from core.models.pins import NAME, pinned
+
+CONTENT = np.random.default_rng(4).bytes(3 * MB + 17)
+
+
+class Server:
+    """What it serves, how, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {"/net.pth": CONTENT}
+        self.tag: str | None = '"one"'
+        self.changed: str | None = None
+        self.ranges = True  # whether parts are given
+        self.breaks: list[int] = []  # after how many bytes of its body each answer breaks off
+        self.lengths = True  # whether it says how long an answer is
+        self.asked: list[dict[str, str]] = []
+        self.url = ""
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        self.asked.append({k.lower(): v for k, v in request.headers.items()})
+        content = self.files.get(request.path)
+        if content is None:
+            request.send_error(404)
+            return
+        start, wanted = 0, request.headers.get("Range")
+        version = self.tag or self.changed
+        if wanted and self.ranges and request.headers.get("If-Range") in (None, version):
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(content):
+                request.send_response(416)
+                request.send_header("Content-Range", f"bytes */{len(content)}")
+                request.end_headers()
+                return
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            request.send_response(200)
+        if self.lengths:
+            request.send_header("Content-Length", str(len(content) - start))
+        for name, value in (("ETag", self.tag), ("Last-Modified", self.changed)):
+            if value:
+                request.send_header(name, value)
+        request.end_headers()
+        most = self.breaks.pop(0) if self.breaks else len(content)
+        request.wfile.write(content[start : start + most])
+
+    def parts(self) -> list[str | None]:
+        """The ranges it was asked for."""
+        return [asked.get("range") for asked in self.asked]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    told = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.answer(self)
+
+        def log_message(self, *args: Any) -> None:
+            """Nothing."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    told.url = f"http://127.0.0.1:{http.server_port}"
+    yield told
+    http.shutdown()
+    thread.join()
+    http.server_close()
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "net.pth.part"
+
+
+def test_a_file_comes_whole_and_says_how_far_it_is(server, part):
+    told: list[Progress] = []
+    download(f"{server.url}/net.pth", part, report=told.append)
+    assert part.read_bytes() == CONTENT
+    assert (told[-1].done, told[-1].total, told[-1].stage) == (3, 3, "fetch net.pth, MB")
+    assert [p.done for p in told] == sorted(p.done for p in told)
+
+
+def test_a_broken_connection_is_taken_up_where_it_broke(server, part):
+    server.breaks = [1_000_000, 500_000]
+    download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT
+    assert server.parts() == [None, "bytes=1000000-", "bytes=1500000-"]
+    assert server.asked[1]["if-range"] == '"one"'
+
+
+def test_what_had_come_before_a_command_ended_is_not_asked_for_again(server, part):
+    server.breaks = [1_000_000, 0]
+    with pytest.raises(InputError, match=r"broke off at 1\.0 MB; the same command goes on there"):
+        download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT[:1_000_000]
+    download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT
+    assert server.parts()[-1] == "bytes=1000000-"
+    download(f"{server.url}/net.pth", part)  # whole already: nothing lies beyond it
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_server_without_parts_begins_anew(server, part):
+    server.breaks, server.ranges = [1_000_000], False
+    download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT
+    assert server.parts() == [None, "bytes=1000000-"]
+
+
+@pytest.mark.parametrize(("tag", "changed"), [('"two"', None), (None, "Tue, 01 Feb 2022 00:00:00 GMT")])
+def test_a_file_that_has_changed_meanwhile_begins_anew(server, part, tag, changed):
+    server.breaks = [1_000_000, 0]
+    with pytest.raises(InputError, match="broke off"):
+        download(f"{server.url}/net.pth", part)
+    server.files["/net.pth"], server.tag, server.changed = CONTENT[::-1], tag, changed
+    download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize(
+    ("tag", "changed", "condition"),
+    [
+        (None, "Tue, 01 Feb 2022 00:00:00 GMT", "Tue, 01 Feb 2022 00:00:00 GMT"),
+        ('W/"weak"', None, None),  # may be that of other bytes
+        (None, None, None),
+    ],
+)
+def test_without_a_strong_tag_the_date_is_held_on_to_and_without_either_nothing(server, part, tag, changed, condition):
+    server.tag, server.changed, server.breaks = tag, changed, [1_000_000]
+    if condition is None:
+        # What is here may be of any version: each try begins anew, and none is further than the one before.
+        server.breaks = [1_000_000, 1_000_000]
+        with pytest.raises(InputError, match="broke off"):
+            download(f"{server.url}/net.pth", part)
+        assert server.parts() == [None, None]
+        return
+    download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT
+    assert server.asked[1]["if-range"] == condition
+
+
+def test_a_part_of_another_address_is_not_gone_on_with(server, part):
+    server.files["/other.pth"] = CONTENT[::-1]
+    server.breaks = [1_000_000, 0]
+    with pytest.raises(InputError, match="broke off"):
+        download(f"{server.url}/net.pth", part)
+    download(f"{server.url}/other.pth", part)
+    assert part.read_bytes() == CONTENT[::-1]
+
+
+def test_a_note_that_is_none_begins_anew(server, part):
+    part.parent.mkdir()
+    part.write_bytes(b"something")
+    note_of(part).write_text("no note")
+    download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT
+
+
+def test_a_server_that_does_not_say_how_long_is_read_to_its_end(server, part):
+    server.lengths = False
+    download(f"{server.url}/net.pth", part)
+    assert part.read_bytes() == CONTENT
+    assert json.loads(note_of(part).read_text())["total"] is None
+
+
+@pytest.mark.parametrize("url", ["ftp://a.example/net.pth", "file:///etc/passwd", "net.pth", "http:///net.pth"])
+def test_what_is_no_address_is_refused(part, url):
+    with pytest.raises(InputError, match="no address of http"):
+        download(url, part)
+
+
+def test_two_programs_do_not_write_one_part(server, part):
+    if net.fcntl is None:
+        pytest.skip("this system knows no such lock")
+    with net._opened(part), pytest.raises(InputError, match="fetched by another program"):
+        download(f"{server.url}/net.pth", part)
+
+
+# -- into the model folder -----------------------------------------------------------------------------
+
+
+def small() -> torch.nn.Module:
+    return torch.nn.Conv2d(3, 4, 3)
+
+
+def read_here(source: Path, target: Path, digest: str) -> None:
+    from safetensors.torch import save_file
+
+    save_file(torch.load(source, weights_only=True), target)
+
+
+@pytest.fixture
+def model(server, tmp_path, monkeypatch) -> Callable[..., tuple[ModelCard, Registry[Check], Path]]:
+    """A model whose file the server has; with its right hash unless another is given."""
+    monkeypatch.setattr(door, "_rewrite", read_here)
+    torch.save(small().state_dict(), tmp_path / "made.pth")
+    server.files["/net.pth"] = (tmp_path / "made.pth").read_bytes()
+    checks: Registry[Check] = Registry("check")
+    checks.add("small", check_for(small))
+
+    def make(sha256: str | None = None, published: str = f"{server.url}/net.pth"):
+        file = ModelFile("net.pth", published, sha256 or hashlib.sha256(server.files["/net.pth"]).hexdigest())
+        return ModelCard("small", "Small", "upscale", "MIT", "", (file,), "nothing"), checks, tmp_path / "models"
+
+    return make
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_a_published_file_is_fetched_checked_and_pinned(server, model):
+    card, checks, folder = model()
+    taken = fetch(card, checks, folder)
+    assert taken.as_published is True
+    assert left(folder) == [NAME, "net.safetensors"]
+    assert pinned(folder) == {"net.safetensors": taken.sha256}
+    with pytest.raises(InputError, match="is there already"):
+        fetch(card, checks, folder, source=f"{server.url}/net.pth")
+    assert len(server.asked) == 1
+
+
+def test_a_wrong_hash_is_refused_and_not_kept(server, model):
+    card, checks, folder = model("00" * 32)
+    for source in (None, f"{server.url}/net.pth"):
+        with pytest.raises(WeightsError, match=r"sha256 is .*, that of net\.pth as published begins 0000000000000000"):
+            fetch(card, checks, folder, source=source)
+        assert left(folder) == []
+
+
+def test_a_broken_fetch_keeps_its_part(server, model):
+    card, checks, folder = model()
+    server.breaks = [100, 0]
+    with pytest.raises(InputError, match="broke off") as caught:
+        fetch(card, checks, folder)
+    assert "\n" not in str(caught.value)
+    assert left(folder) == ["net.pth.part", "net.pth.part.json"]
+    assert fetch(card, checks, folder).as_published is True
+    assert left(folder) == [NAME, "net.safetensors"]
+
+
+def test_a_mirror_and_a_file_that_is_here_will_do(server, model, tmp_path):
+    card, checks, folder = model(published="https://a.example/net.pth")
+    server.files["/mirror/copy"] = server.files.pop("/net.pth")
+    assert fetch(card, checks, folder, source=f"{server.url}/mirror/copy").as_published is True
+    (folder / "net.safetensors").unlink()
+    assert fetch(card, checks, folder, source=str(tmp_path / "made.pth")).path == folder / "net.safetensors"
+    (folder / "net.safetensors").unlink()
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "made.pth")
+    with pytest.raises(WeightsError, match="not taken"):
+        fetch(card, checks, folder, source=str(tmp_path / "made.pth"))
+    with pytest.raises(InputError, match=r"none\.pth: no such file"):
+        fetch(card, checks, folder, source=str(tmp_path / "none.pth"))
+
+
+@pytest.mark.parametrize(
+    ("published", "said"),
+    [
+        ("{}/gone/net.pth", "127.0.0.1 answers 404 Not Found"),
+        ("http://127.0.0.1:9/net.pth", "127.0.0.1 cannot be reached"),
+    ],
+)
+def test_without_a_file_or_a_network_one_line_says_what_to_do(server, model, published, said):
+    card, checks, folder = model(published=published.format(server.url))
+    with pytest.raises(InputError, match=said) as caught:
+        fetch(card, checks, folder)
+    assert "\n" not in str(caught.value)
+    assert f"By hand: {card.files[0].published}, then models import net.pth" in str(caught.value)
+    assert left(folder) == []
+
+
+def test_what_is_published_by_a_page_is_left_to_a_person(server, model):
+    card, checks, folder = model(published="https://a.example/models")
+    with pytest.raises(
+        ModelMissingError, match=r"get net\.pth at https://a\.example/models, then: models import net\.pth"
+    ):
+        fetch(card, checks, folder)
+    assert server.asked == []
