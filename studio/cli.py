@@ -168,7 +168,9 @@ def _models(commands: Commands) -> None:
 def _bench(commands: Commands) -> None:
     c = _command(commands, "bench", "bench", "measure against truth and peers")
     c.add_argument(
-        "name", metavar="NAME", help="points, exemplar, regions, flow, interpolate, repair, speed, latency, suggestions"
+        "name",
+        metavar="NAME",
+        help="points, exemplar, regions, across, need, flow, interpolate, repair, speed, latency, suggestions",
     )
     c.add_argument("--data", metavar="DIR", help="folder of test films")
     c.add_argument("--limit", type=int, metavar="N", help="at most so many cases")
