@@ -152,8 +152,8 @@ def _project_routes(router: APIRouter, desk: Desk, browse: bool) -> None:
     @router.get("/events")
     def events() -> dict[str, Any]:
         if not desk.is_open:
-            return {**desk.status(), "version": None, "jobs": []}
-        return {**desk.status(), "version": desk.view.version, "jobs": desk.view.jobs()}
+            return {**desk.status(), "version": None, "carries": 0, "jobs": []}
+        return {**desk.status(), "version": desk.view.version, "carries": desk.view.carries, "jobs": desk.view.jobs()}
 
     @router.get("/stages")
     def stages() -> dict[str, Any]:
@@ -207,6 +207,20 @@ def _picture_routes(router: APIRouter, desk: Desk) -> None:
         _check_frame(desk, n)
         data = convert.mask_png(desk.session.matte(n))
         return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    @router.get("/need")
+    def need(near: int, since: int = 0) -> dict[str, Any]:
+        _check_frame(desk, near)
+        told: dict[str, Any] = desk.session.need(near, max(0, since))
+        return told
+
+    @router.get("/need/{n}.png")
+    def need_map(n: int) -> Response:
+        _check_frame(desk, n)
+        found = desk.session.need_map(n)
+        if found is None:  # it is being worked out
+            return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        return Response(convert.mask_png(found), media_type="image/png", headers={"Cache-Control": "no-store"})
 
     @router.get("/hints/{hint_id}/mask.png")
     def hint_mask(hint_id: str) -> Response:

@@ -57,6 +57,7 @@ class FakeSession:
         self.dir = Path(dir)
         self.name = name
         self.version = 1
+        self.carries = 0
         self._lock = threading.RLock()
         self._state: dict[str, Any] = {"regions": {}, "hints": {}, "cuts": list(CUTS), "masks": {}}
         self._recipe = Recipe((StageSpec("deflicker"), StageSpec("dedust"), StageSpec("colourise")), "auto")
@@ -243,6 +244,13 @@ class FakeSession:
             cv2.polylines(line, [points], False, 1, int(hint.get("width", 6)))
             mask = line > 0
         return mask
+
+    def need(self, near, since=0):
+        rows = [[n, 0.1 * n, 5.0, 7.0] for n in range(3)]
+        return {"rows": rows[since:], "serial": len(rows), "due": COUNT - len(rows), "fault": ""}
+
+    def need_map(self, n):
+        return np.full((4, 6), 0.5, np.float32) if n < 3 else None
 
     def hint_mask(self, id):
         return self._masks.get(id)
