@@ -61,7 +61,7 @@ class Needs:
         film: opens the film.
         machine: plugins, cache and device.
         project: the state as it is now.
-        busy: whether a render runs.
+        busy: whether a render runs, or other work that is waited for.
         carried: told of a shot when its hints have been carried.
     """
 

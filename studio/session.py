@@ -42,6 +42,7 @@ from studio.make import make_project
 from studio.need import Needs
 from studio.preview import Preview
 from studio.project import Project
+from studio.proposals import Proposals
 from studio.proxy import Proxy, proxy_recipe
 from studio.recipes import recipe_of, with_options
 from studio.rendering import COLOURISE, Machine, Workbench, cache_at, colouring_takes, colours, make_renderer
@@ -82,7 +83,8 @@ class Session:
         self._preview = Preview(self._film, self._machine)
         self._counts = ShotCounts(self._machine)
         self._segmenters = Segmenters(plugins, device)
-        self._needs = Needs(self._film, self._machine, lambda: self.project, self._rendering, self._carried)
+        self._needs = Needs(self._film, self._machine, lambda: self.project, self._working, self._carried)
+        self._proposals = Proposals(self._film, self._machine)
         self.carries = 0
         self._jobs = Jobs(store, self._work, self._job_changed)
         if lock is not None:
@@ -154,6 +156,7 @@ class Session:
         if self._file_lock is not None:
             self._jobs.close()
         self._needs.close()
+        self._proposals.close()
         self._pictures.close()
         self._preview.close()
         with self._opening:
@@ -286,6 +289,61 @@ class Session:
             HintError: there is none of that id, or hints still name it.
         """
         self._edit(lambda project: edits.delete_region(project, region_id))
+
+    # ------------------------------------------------------------------ the same region in other shots
+
+    def propose(
+        self, region_id: str, *, report: Report = silent, token: CancelToken | None = None
+    ) -> list[dict[str, Any]]:
+        """Look for a region in the shots where it has no hint, here and now.
+
+        Returns:
+            ``id region shot frame score share`` of each proposal, the likeliest first.
+
+        Raises:
+            HintError: there is no such region.
+            InputError: no hint shows what it looks like, or the recipe does not colour.
+        """
+        return [found.to_json() for found in self._proposals.look(self.project, region_id, report, token)]
+
+    def start_proposing(self, region_id: str) -> None:
+        """The same in the background; `proposals` tells how it stands.
+
+        Raises:
+            HintError, InputError: as of `propose`.
+        """
+        self._proposals.start(self.project, region_id)
+
+    def proposals(self) -> dict[str, Any]:
+        """How looking for a region stands, and what waits for an answer; see `studio.proposals.Proposals.told`."""
+        return self._proposals.told()
+
+    def proposal_mask(self, proposal_id: str) -> NDArray[np.bool_]:
+        """Where a region is proposed  [(H, W) bool].
+
+        Raises:
+            InputError: there is no such proposal.
+        """
+        return self._proposals.get(proposal_id).mask
+
+    def confirm_proposal(self, proposal_id: str) -> Hint:
+        """Make a proposal a hint of its region, as if it had been clicked; one gesture.
+
+        Raises:
+            InputError: there is no such proposal, or its region is gone.
+        """
+        found = self._proposals.get(proposal_id)
+        hint = self.add_hint({"frame": found.frame, "kind": "region", "region": found.region}, mask=found.mask)
+        self._proposals.answered(proposal_id, rejected=False)
+        return hint
+
+    def reject_proposal(self, proposal_id: str) -> None:
+        """Take a proposal away; it is not made again while the project is open.
+
+        Raises:
+            InputError: there is no such proposal.
+        """
+        self._proposals.answered(proposal_id, rejected=True)
 
     def set_cut(self, frame: int, on: bool) -> None:
         """Say that a shot begins at a frame, or that none does.
@@ -587,8 +645,9 @@ class Session:
             span = None if job.shot is None else renderer.timeline.shots[job.shot].range
             return deliver(renderer, job.out, span=span, report=report, token=token, between=between).to_json()
 
-    def _rendering(self) -> bool:
-        return any(job.state in OPEN for job in self._jobs.all())
+    def _working(self) -> bool:
+        """Whether something runs that a person asked for and waits for."""
+        return self._proposals.running or any(job.state in OPEN for job in self._jobs.all())
 
     def _carried(self, shot: Shot) -> None:
         """Hints of a shot have been carried beside a render: its frames can be told, and look different."""

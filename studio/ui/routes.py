@@ -84,6 +84,12 @@ class RegionBody(Body):
     side: Side = None
 
 
+class Wanted(Body):
+    """The region to look for in other shots."""
+
+    region: str
+
+
 class Show(Body):
     """The frame to answer with."""
 
@@ -289,6 +295,29 @@ def _edit_routes(router: APIRouter, desk: Desk) -> None:
     @router.post("/regions")
     def put_region(body: RegionBody) -> Response:
         return edited(lambda s: s.put_region(body.region), body.show, body.side)
+
+    @router.post("/proposals", status_code=202)
+    def look_for(body: Wanted) -> Any:
+        desk.session.start_proposing(body.region)
+        return desk.session.proposals()
+
+    @router.get("/proposals")
+    def proposals() -> Any:
+        return desk.session.proposals()
+
+    @router.get("/proposals/{proposal_id}/mask.png")
+    def proposal_mask(proposal_id: str) -> Response:
+        data = convert.mask_png(desk.session.proposal_mask(proposal_id))
+        return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    @router.post("/proposals/{proposal_id}/confirm")
+    def confirm(proposal_id: str, body: Show) -> Response:
+        return edited(lambda s: s.confirm_proposal(proposal_id), body.show, body.side)
+
+    @router.post("/proposals/{proposal_id}/reject")
+    def reject(proposal_id: str, body: Body) -> Any:
+        desk.session.reject_proposal(proposal_id)
+        return desk.session.proposals()
 
     @router.post("/undo")
     def undo(body: Show) -> Response:

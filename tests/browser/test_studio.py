@@ -8,7 +8,7 @@ import pytest
 
 from core.film.colour import delta_e, hex_to_lab, srgb_to_lab
 from tests.browser.desk import write_film
-from tests.studio.ui.fake import COUNT, CUTS, H, W, picture
+from tests.studio.ui.fake import COUNT, CUTS, SQUARES, H, W, picture
 
 RED, BLUE = "#9a3b2f", "#3a5f9a"
 # A place on the light square of frame 0, and one on the ground beside it.
@@ -399,6 +399,66 @@ def test_nothing_is_worked_out_where_need_is_switched_off(page):
     page.tab.click("#need")
     need_known(page, 0)
     assert need_bar(page, 0) > 0
+
+
+def square(n):
+    """Where the light square is on frame ``n``  [(H, W) bool], and its middle."""
+    shot = sum(n >= c for c in CUTS) - 1
+    left, top = SQUARES[shot][0] + 3 * (n - CUTS[shot]), SQUARES[shot][1]
+    mask = np.zeros((H, W), bool)
+    mask[top : top + 100, left : left + 90] = True
+    return mask, (left + 45.5, top + 50.5)
+
+
+def test_a_region_is_found_in_other_shots_and_confirmed_or_rejected(page):
+    session = page.server.session
+    session.put_region({"id": "coat", "name": "Coat", "colour": RED})
+    session.add_hint({"frame": 0, "kind": "region", "region": "coat"}, mask=square(0)[0])
+    page.until("pochoir.store.project.hints.length === 1")
+    page.tab.click("#regions .chip >> nth=1")
+    page.tab.click("#find-region")
+    page.until("document.querySelectorAll('#found-list .place').length === 2")
+    page.until("document.querySelector('#found').textContent === ''")
+    rows = session.proposals()["rows"]
+    assert sorted(row["shot"] for row in rows) == [1, 2]
+    yes, no = rows
+    for row in rows:
+        there, here = square(row["frame"])[0], session.proposal_mask(row["id"])
+        assert (there & here).sum() / (there | here).sum() > 0.7
+    # The person looks: the frame comes up with the place drawn over it.
+    _, middle = square(yes["frame"])
+    page.tab.click(f'#found-list .place[data-id="{yes["id"]}"]')
+    page.shows(yes["frame"])
+    page.until("pochoir.viewer.proposed?.frame === a[0]", yes["frame"])
+    page.settled()
+    assert heat(page, *middle) > 60
+    page.tab.click(f'#found-list .place[data-id="{yes["id"]}"] .yes')
+    page.until("pochoir.store.project.hints.length === 2")
+    page.settled()
+    assert page.tab.locator("#found-list .place").count() == 1
+    hint = session.describe()["hints"][1]
+    assert (hint["kind"], hint["frame"], hint["region"]) == ("region", yes["frame"], "coat")
+    assert off_chroma(page.pixel(*middle), RED) < 4
+    # One change of colour reaches both shots, and no other.
+    keys = page.ask("pochoir.store.project.shots.map((s) => s.key)")
+    page.colour(BLUE)
+    page.until("pochoir.store.project.regions[0].colour === a[0]", BLUE)
+    page.settled()
+    assert off_chroma(page.pixel(*middle), BLUE) < 4
+    moved = [a != b for a, b in zip(keys, page.ask("pochoir.store.project.shots.map((s) => s.key)"), strict=True)]
+    assert moved == [n in (0, yes["shot"]) for n in range(len(CUTS))]
+    page.go(0)
+    page.painted()
+    assert off_chroma(page.pixel(*square(0)[1]), BLUE) < 4
+    page.press("Control+z", "Control+z")
+    page.until("pochoir.store.project.hints.length === 1")
+    # A no is remembered.
+    page.tab.click(f'#found-list .place[data-id="{no["id"]}"] .no')
+    page.until("document.querySelectorAll('#found-list .place').length === 0")
+    page.tab.click("#find-region")
+    page.until("document.querySelectorAll('#found-list .place').length === 1")
+    page.until("document.querySelector('#found').textContent === ''")
+    assert [row["shot"] for row in session.proposals()["rows"]] == [yes["shot"]]
 
 
 def test_another_tab_sees_the_edit(page):

@@ -50,6 +50,7 @@ export const store = {
   need: remembered("need", true), // whether it is worked out where hints are needed
   due: 0, // frames for which that is still to be done
   heat: false,
+  proposal: null, // the place like a region's that is being looked at
   pointed: null, // the frame on which a place in need is pointed at
   marks: true,
   peek: false,

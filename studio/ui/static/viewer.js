@@ -51,6 +51,7 @@ class Viewer {
     for (const topic of ["view", "tool", "selection", "colour"]) on(topic, () => this.refreshBar());
     on("selection", () => this.showOutline());
     on("need", () => this.onNeed());
+    on("proposal", () => this.showProposal());
     this.refreshBar();
   }
 
@@ -282,6 +283,20 @@ class Viewer {
     this.draw();
   }
 
+  // The place where a region is proposed, tinted and with its border.
+  async showProposal() {
+    const row = store.proposal;
+    this.proposed = null;
+    this.draw();
+    if (!row) return;
+    const response = await fetch(url(`/proposals/${row.id}/mask.png`));
+    if (!response.ok) return;
+    const bitmap = await createImageBitmap(await response.blob());
+    if (store.proposal !== row) return;
+    this.proposed = { frame: row.frame, layers: [tinted(bitmap, [80, 200, 255], 0.4), edge(bitmap)] };
+    this.draw();
+  }
+
   toggleHeat() {
     set({ heat: !store.heat }, "view");
     if (store.heat && !store.need) toast("switch Need on to have it worked out", "note");
@@ -403,6 +418,10 @@ class Viewer {
     if (store.pointed === this.shownFrame && !store.peek) this.paintPlace(context);
     if (this.outline && this.outline.frame === this.shownFrame && store.marks && !store.peek) {
       context.drawImage(this.outline.edge, x, y, size.width * scale, size.height * scale);
+    }
+    if (this.proposed?.frame === this.shownFrame && !store.peek) {
+      const layers = this.proposed.layers;
+      for (const layer of layers) context.drawImage(layer, x, y, size.width * scale, size.height * scale);
     }
     this.tools.paint(context);
     if (store.marks && !store.peek) drawMarks(context, this.camera, this.tools.moving);

@@ -175,6 +175,27 @@ class FakeSession:
                 self._state = json.loads(state)
                 self.version += 1
 
+    def start_proposing(self, region):
+        if region not in self._state["regions"]:
+            raise InputError(f"region {region}: there is no such region")
+        self._waiting = {"p1": {"id": "p1", "region": region, "shot": 1, "frame": 14, "score": 0.8, "share": 0.1}}
+
+    def proposals(self):
+        rows = list(getattr(self, "_waiting", {}).values())
+        return {"region": "", "state": "done", "done": 3, "total": 3, "fault": "", "rows": rows}
+
+    def proposal_mask(self, id):
+        if id not in self._waiting:
+            raise InputError(f"proposal '{id}': there is none")
+        return np.ones((H, W), bool)
+
+    def confirm_proposal(self, id):
+        mask, row = self.proposal_mask(id), self._waiting.pop(id)
+        return self.add_hint({"frame": row["frame"], "kind": "region", "region": row["region"]}, mask=mask)
+
+    def reject_proposal(self, id):
+        del self._waiting[id]
+
     def set_cut(self, frame, on):
         with self._lock:
             self._edit("set cut")

@@ -115,6 +115,22 @@ def test_pictures_are_asked_for_anew_once_hints_were_carried(client):
     assert (told["carries"], told["shots"][0]["key"] != before) == (1, True)
 
 
+def test_a_proposal_is_looked_at_and_confirmed_with_the_picture(client):
+    client.post("/v1/regions", json={"region": {"id": "coat", "name": "Coat", "colour": "#b03020"}})
+    assert client.post("/v1/proposals", json={"region": "hat"}).status_code == 400
+    assert client.post("/v1/proposals", json={"region": "coat"}).status_code == 202
+    (row,) = client.get("/v1/proposals").json()["rows"]
+    mask = client.get(f"/v1/proposals/{row['id']}/mask.png")
+    assert (cv2.imdecode(np.frombuffer(mask.content, np.uint8), 0) == 255).all()
+    answer = client.post(f"/v1/proposals/{row['id']}/confirm", json={"show": row["frame"]})
+    assert answer.headers["content-type"] == "image/jpeg"
+    (hint,) = client.get("/v1/state").json()["project"]["hints"]
+    assert (hint["region"], hint["frame"]) == ("coat", row["frame"])
+    assert client.post(f"/v1/proposals/{row['id']}/confirm", json={}).status_code == 400
+    client.post("/v1/proposals", json={"region": "coat"})
+    assert client.post(f"/v1/proposals/{row['id']}/reject", json={}).json()["rows"] == []
+
+
 def test_a_region_is_clicked_and_accepted(client):
     answer = client.post("/v1/segment", json={"frame": 0, "points": [[100, 120, 1]]})
     mask = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_GRAYSCALE)
