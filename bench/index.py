@@ -17,7 +17,19 @@ from core.errors import InputError
 Result = dict[str, Any]
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"  # beside the project, where its makers keep it
-NAMES = ("points", "exemplar", "regions", "flow", "interpolate", "repair", "speed", "latency", "suggestions")
+NAMES = (
+    "points",
+    "exemplar",
+    "regions",
+    "flow",
+    "interpolate",
+    "repair",
+    "speed",
+    "latency",
+    "suggestions",
+    "need",
+    "across",
+)
 HAVE_STILLS = frozenset({"points", "suggestions"})
 NEEDS_NO_DATA = frozenset({"speed", "latency"})
 

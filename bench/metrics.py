@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from core.errors import ShapeError
 from core.film.colour import Array, delta_e
@@ -94,6 +96,28 @@ def spill(lab: Array, lab_without: Array, inside: Inside, margin: int = 0) -> fl
         size = 2 * margin + 1
         grown = cv2.dilate(inside.astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)
     return mean_delta_e(lab, lab_without, ~grown)
+
+
+def auc(score: NDArray[np.floating[Any]], positive: Inside) -> float:
+    """Area under the receiver operating characteristic: how likely a positive scores above a negative.
+
+    Exact, from ranks; equal scores share theirs, so that each tie counts one half. NaN where one class is empty.
+
+    Args:
+        score: higher for what is taken for positive  [any shape]
+        positive: what is                             [the same shape, bool]
+
+    Raises:
+        ShapeError: the arrays differ in shape.
+
+    Source: Hanley & McNeil 1982 (the area is the Mann-Whitney statistic).
+    """
+    _same(score, positive)
+    above, below = int(np.count_nonzero(positive)), int(np.count_nonzero(~positive))
+    if not above or not below:
+        return float("nan")
+    ranks = rankdata(score.ravel())[positive.ravel()]
+    return float((ranks.sum() - above * (above + 1) / 2) / (above * below))
 
 
 def _histograms(frame: Picture8) -> NDArray[np.float64]:

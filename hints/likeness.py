@@ -34,6 +34,7 @@ KNOWN, UNKNOWN = 0.5, 0.35
 # among those that look alike, a share is error.
 OF_CARRIED, OF_ALIKE, OF_STRANGE, OF_GREY = 200.0, 20.0, 200.0, 1500.0
 SPREAD = 0.75
+NEAR_CHROMA = 400.0  # of chroma from what is there already: twice this squared distance leaves a say of 1/e
 GATHERED = 0.5  # part of its say that likeness has on each frame anew
 NO_TRUST, MOST_TRUST = 16.0, 0.6  # error that leaves no trust [a*b*], and the most that likeness is believed
 
@@ -73,8 +74,8 @@ class Likeness:
         asking = np.flatnonzero(_small(lack, grid).ravel() > 0)
         if len(asking) == 0 or len(self._seen) == 0:
             return carried, carried, step.trust
-        found, error = self._asked(_thinned(look, step.luma)[asking])
         before = np.stack([_small(plane, grid).ravel()[asking] for plane in carried], axis=1)
+        found, error = self._asked(_thinned(look, step.luma)[asking], before)
         certain = 1 / error + np.float32(1 / OF_CARRIED)
         told = np.zeros((grid[1] * grid[0], 4), np.float32)
         told[asking, :2] = (GATHERED / (error * certain))[:, None] * (found - before)
@@ -88,19 +89,37 @@ class Likeness:
         pale, trust = cv2.split(cv2.resize(np.ascontiguousarray(planes[..., 2:]), (w, h)))
         return kept, kept * (1 - lack * pale), np.maximum(step.trust, lack * trust)
 
-    def _asked(self, look: Array) -> tuple[Array, Array]:
-        """Chroma of what looks alike  [(P, 2) float32 a* b*], and its expected squared error  [(P,) float32]."""
-        plain = self._plain(look)
-        far = np.square(plain).sum(axis=1)[:, None] + np.square(self._seen).sum(axis=1) - 2 * plain @ self._seen.T
+    def _asked(self, look: Array, before: Array) -> tuple[Array, Array]:
+        """Chroma of what looks alike, and its expected squared error.
+
+        Of those that look alike, the ones whose chroma is near to what is there already have more say: of two colours
+        that look alike, the one that lies beside the place is its own.
+
+        Args:
+            look: of the places that ask          [(P, C) float32]
+            before: chroma that is there already  [(P, 2) float32 a* b*]
+
+        Returns:
+            [(P, 2) float32 a* b*] and [(P,) float32]
+        """
+        far = _apart(self._plain(look), self._seen)
         likest = far.min(axis=1)
-        say = np.exp(likest[:, None] - far)
-        mean = (say @ self._told) / say.sum(axis=1)[:, None]
+        all_alike = np.exp(likest[:, None] - far)
+        mean = (all_alike @ self._told) / all_alike.sum(axis=1)[:, None]
         spread = np.maximum(mean[:, 2] - np.square(mean[:, :2]).sum(axis=1), 0)
         error = OF_ALIKE + SPREAD * spread + OF_STRANGE * ALIKE * np.maximum(likest, 0)
-        return mean[:, :2], np.asarray(error, np.float32)
+        far += _apart(before, self._told[:, :2]) / np.float32(2 * NEAR_CHROMA)
+        say = np.exp(far.min(axis=1)[:, None] - far)
+        return (say @ self._told[:, :2]) / say.sum(axis=1)[:, None], np.asarray(error, np.float32)
 
     def _plain(self, look: Array) -> Array:
         return np.asarray((look - self._mean) / self._scale, np.float32)
+
+
+def _apart(ones: Array, others: Array) -> Array:
+    """Squared distances of all rows of one to all rows of the other  [(P, Q) float32]."""
+    squares = np.square(ones).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
+    return np.asarray(squares - 2 * ones @ others.T, np.float32)
 
 
 def _grid(plane: Array) -> tuple[int, int]:

@@ -62,7 +62,7 @@ class Outline:
         inside = self._cover > 0.5
         self._area = int(inside.sum())
         chosen = self._choose(inside, np.ones_like(inside), SAMPLES)
-        self._classifier = _Classifier(look[chosen], inside.ravel()[chosen])
+        self._classifier = Classifier(look[chosen], inside.ravel()[chosen])
 
     def advance(self, step: Step, carried: Array, look: Array) -> tuple[Array, Array]:
         """Follow the region to the walk's next frame.
@@ -187,7 +187,7 @@ def _resized(plane: Array, size: tuple[int, int]) -> Array:
     return np.asarray(cv2.resize(np.ascontiguousarray(plane, np.float32), size, interpolation=way), np.float32)
 
 
-class _Classifier:
+class Classifier:
     """Ridge regression to +1 and -1 over a random hidden layer; both classes weigh the same."""
 
     def __init__(self, look: Array, inside: Inside) -> None:

@@ -156,6 +156,30 @@ class Carried:
         """What one region's hints say of frame ``n``, apart from all others: its mask, trust and chroma."""
         return next(iter(self._layers(n, [t for t in self._speaking(n) if t.hint.region == region]).values()), None)
 
+    def age(self, n: int) -> Array:
+        """Frames from ``n`` to the nearest keyframe that speaks of a place; 0 where none does  [(h, w) float32]."""
+        far = np.full(self.size, np.inf, np.float32)
+        for track in self._speaking(n):
+            frames = np.float32(abs(n - track.keyframe))
+            if track.hint.mask is None:
+                np.minimum(far, frames, out=far)
+                continue
+            kept = self._tracks.at(track, n)
+            if kept is not None:
+                here = far[kept.box]
+                here[kept.cover > 0.5] = np.minimum(here, frames)[kept.cover > 0.5]
+        return np.where(np.isfinite(far), far, np.float32(0))
+
+    def approved(self, n: int) -> Array:
+        """Where locks hold what is approved of frame ``n``  [(h, w) float32 [0, 1]]."""
+        held = np.zeros(self.size, np.float32)
+        for track in self.tracks:
+            if track.hint.kind == "lock" and n in track.reach:
+                mask = self._lock_mask(track, n).astype(np.float32)
+                size = (self.size[1], self.size[0])
+                np.maximum(held, cv2.resize(mask, size, interpolation=cv2.INTER_AREA), out=held)
+        return held
+
     def locks(self, n: int) -> Sequence[tuple[Inside, Carried]]:
         """Locked areas of frame ``n``, to be painted in this order, each with the hints that rule there.
 

@@ -143,6 +143,10 @@ def _hints(commands: Commands) -> None:
     c = _command(group, "export", "studio.commands.hints:export", "write the project's hints to a file")
     c.add_argument("dir", metavar="DIR", help="project folder")
     c.add_argument("-o", "--out", required=True, metavar="FILE", help="hints.json to write, masks beside it")
+    c = _command(group, "propose", "studio.commands.hints:propose", "find a region in shots where nobody marked it")
+    c.add_argument("dir", metavar="DIR", help="project folder")
+    c.add_argument("region", metavar="REGION", help="id of a region that a hint with a mask shows")
+    c.add_argument("--device", metavar="NAME", help="cpu, cuda, mps …; default: the best there is")
     c = _command(group, "check", "studio.commands.hints:check", "measure colours asked for against colours rendered")
     c.add_argument("dir", metavar="DIR", help="project folder")
     _engine(c)
@@ -172,7 +176,9 @@ def _models(commands: Commands) -> None:
 def _bench(commands: Commands) -> None:
     c = _command(commands, "bench", "bench", "measure against truth and peers")
     c.add_argument(
-        "name", metavar="NAME", help="points, exemplar, regions, flow, interpolate, repair, speed, latency, suggestions"
+        "name",
+        metavar="NAME",
+        help="points, exemplar, regions, across, need, flow, interpolate, repair, speed, latency, suggestions",
     )
     c.add_argument("--data", metavar="DIR", help="folder of test films")
     c.add_argument("--limit", type=int, metavar="N", help="at most so many cases")

@@ -40,19 +40,19 @@ class ShotCounts:
         renderer: Renderer | None = None
         rows = {}
         for shot in project.shots:
-            hangs_on = _hangs_on(project, shot)
+            now = hangs_on(project, shot)
             known = self._rows.get(shot.range)
-            if known is None or known[0] != hangs_on:
+            if known is None or known[0] != now:
                 renderer = renderer or make_renderer(
                     FactsOnly(project.clip), project.shots, project.recipe, project.hints, self._machine
                 )
-                known = (hangs_on, _row(renderer, shot))
+                known = (now, _row(renderer, shot))
             rows[shot.range] = known
         self._rows = rows
         return [row for _, row in rows.values()]
 
 
-def _hangs_on(project: Project, shot: Shot) -> Any:
+def hangs_on(project: Project, shot: Shot) -> Any:
     """What can change a shot's keys: the recipe, and the hints on its frames with their regions."""
     hints = tuple(hint for hint in project.hints if hint.frame in shot.range)
     named = {hint.region for hint in hints}

@@ -14,16 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract.recipe import Recipe
 from core.contract.sources import FrameSource
-from core.film.shot import Shot
-from core.render.renderer import Renderer
 from hints.hint import Hint, HintSet
-from hints.source import Carried
 from hints.track import frame_of
 from studio.project import Project
-from studio.rendering import Machine, colouring_takes, colours, make_renderer
-from studio.source import Reading
+from studio.rendering import Machine, Unhinted, colouring_takes, colours
 
 
 class Preview:
@@ -35,12 +30,8 @@ class Preview:
     """
 
     def __init__(self, film: Callable[[], FrameSource], machine: Machine) -> None:
-        self._film = film
-        self._machine = machine
         self._lock = threading.Lock()
-        self._reading: Reading | None = None
-        self._bench: tuple[Recipe, tuple[Shot, ...], Renderer] | None = None
-        self._said: Carried | None = None
+        self._unhinted = Unhinted(film, machine)
 
     def picture(
         self, project: Project, n: int, extra: Hint | None = None, side: int | None = None
@@ -57,11 +48,11 @@ class Preview:
             [(H, W, 3) float32 [0, 1] R'G'B']
         """
         with self._lock:
-            renderer = self._renderer(project)
+            renderer = self._unhinted.renderer(project)
             place = frame_of(n, colouring_takes(renderer))
             if not colours(project.recipe):
                 return renderer.before_colour(place).rgb
-            said: Any = self._carried(renderer, _with(project.hints, extra)).at_once(place)
+            said: Any = self._unhinted.carried(_with(project.hints, extra)).at_once(place)
             return renderer.recolour(place, said, side)
 
     def suggest(self, project: Project, n: int, xy: tuple[float, float], count: int) -> NDArray[np.float32]:
@@ -71,32 +62,13 @@ class Preview:
             RecipeError: the recipe does not colour.
         """
         with self._lock:
-            renderer = self._renderer(project)
+            renderer = self._unhinted.renderer(project)
             return renderer.suggest(frame_of(n, colouring_takes(renderer)), xy, count)
 
     def close(self) -> None:
         """Let go of what is kept."""
         with self._lock:
-            if self._reading is not None:
-                self._reading.close()
-            self._reading, self._bench, self._said = None, None, None
-
-    def _renderer(self, project: Project) -> Renderer:
-        """A renderer without hints: it outlives every hint, and with it what it has made of the frame."""
-        if self._bench is None or self._bench[:2] != (project.recipe, project.shots):
-            self._reading = self._reading or Reading(self._film())
-            renderer = make_renderer(self._reading, project.shots, project.recipe, HintSet(), self._machine)
-            self._bench = (project.recipe, project.shots, renderer)
-            self._said = None
-        return self._bench[2]
-
-    def _carried(self, renderer: Renderer, hints: HintSet) -> Carried:
-        """The hints over the film as the renderer has it."""
-        if self._said is None:
-            assert renderer.side is not None
-            size = renderer.source.clip.size
-            self._said = Carried(hints, colouring_takes(renderer), size, renderer.side.motion, self._machine.cache)
-        return self._said.saying(hints)
+            self._unhinted.close()
 
 
 def _with(hints: HintSet, extra: Hint | None) -> HintSet:

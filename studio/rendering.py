@@ -149,3 +149,42 @@ class Workbench:
             if self._reading is not None:
                 self._reading.close()
             self._renderer, self._project, self._reading = None, None, None
+
+
+class Unhinted:
+    """A renderer of the film without hints, which outlives every hint, and with it what it has made of the frames.
+
+    Hints are carried over the film as it has it. Not made for two threads at once.
+    """
+
+    def __init__(self, film: Callable[[], FrameSource], machine: Machine) -> None:
+        self._film = film
+        self._machine = machine
+        self._reading: Reading | None = None
+        self._bench: tuple[Recipe, tuple[Shot, ...], Renderer] | None = None
+        self._said: Carried | None = None
+
+    def renderer(self, project: Project) -> Renderer:
+        """The renderer of the project's film under its recipe."""
+        if self._bench is None or self._bench[:2] != (project.recipe, project.shots):
+            self._reading = self._reading or Reading(self._film())
+            made = make_renderer(self._reading, project.shots, project.recipe, HintSet(), self._machine)
+            self._bench = (project.recipe, project.shots, made)
+            self._said = None
+        return self._bench[2]
+
+    def carried(self, hints: HintSet) -> Carried:
+        """Hints over the film as the last renderer given has it; its recipe must colour."""
+        assert self._bench is not None, "ask for the renderer first"
+        renderer = self._bench[2]
+        if self._said is None:
+            assert renderer.side is not None
+            size = renderer.source.clip.size
+            self._said = Carried(hints, colouring_takes(renderer), size, renderer.side.motion, self._machine.cache)
+        return self._said.saying(hints)
+
+    def close(self) -> None:
+        """Let go of the film."""
+        if self._reading is not None:
+            self._reading.close()
+        self._reading, self._bench, self._said = None, None, None

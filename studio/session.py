@@ -22,6 +22,7 @@ from core.contract.recipe import Recipe
 from core.contract.sources import FrameSource
 from core.errors import InputError, ProjectError
 from core.film.colour import lab_to_hex
+from core.film.shot import Shot
 from core.film.timebase import parse_range
 from core.render.renderer import Renderer
 from hints.delta import check
@@ -38,8 +39,10 @@ from studio.examine import analysed
 from studio.jobs import OPEN, Job, Jobs, Purpose
 from studio.lock import ProjectLock
 from studio.make import make_project
+from studio.need import Needs
 from studio.preview import Preview
 from studio.project import Project
+from studio.proposals import Proposals
 from studio.proxy import Proxy, proxy_recipe
 from studio.recipes import recipe_of, with_options
 from studio.rendering import COLOURISE, Machine, Workbench, cache_at, colouring_takes, colours, make_renderer
@@ -60,6 +63,7 @@ class Session:
     Attributes:
         dir: the project's folder.
         version: number of the last gesture; grows with every edit, undo and redo.
+        carries: how often hints have been carried beside renders; frames may look different after it.
         plugins: what is registered.
     """
 
@@ -79,6 +83,9 @@ class Session:
         self._preview = Preview(self._film, self._machine)
         self._counts = ShotCounts(self._machine)
         self._segmenters = Segmenters(plugins, device)
+        self._needs = Needs(self._film, self._machine, lambda: self.project, self._working, self._carried)
+        self._proposals = Proposals(self._film, self._machine)
+        self.carries = 0
         self._jobs = Jobs(store, self._work, self._job_changed)
         if lock is not None:
             self._jobs.interrupt_orphans()
@@ -148,6 +155,8 @@ class Session:
         """Stop what is being rendered and let go of film and folder. Nothing needs to be saved."""
         if self._file_lock is not None:
             self._jobs.close()
+        self._needs.close()
+        self._proposals.close()
         self._pictures.close()
         self._preview.close()
         with self._opening:
@@ -281,6 +290,61 @@ class Session:
         """
         self._edit(lambda project: edits.delete_region(project, region_id))
 
+    # ------------------------------------------------------------------ the same region in other shots
+
+    def propose(
+        self, region_id: str, *, report: Report = silent, token: CancelToken | None = None
+    ) -> list[dict[str, Any]]:
+        """Look for a region in the shots where it has no hint, here and now.
+
+        Returns:
+            ``id region shot frame score share`` of each proposal, the likeliest first.
+
+        Raises:
+            HintError: there is no such region.
+            InputError: no hint shows what it looks like, or the recipe does not colour.
+        """
+        return [found.to_json() for found in self._proposals.look(self.project, region_id, report, token)]
+
+    def start_proposing(self, region_id: str) -> None:
+        """The same in the background; `proposals` tells how it stands.
+
+        Raises:
+            HintError, InputError: as of `propose`.
+        """
+        self._proposals.start(self.project, region_id)
+
+    def proposals(self) -> dict[str, Any]:
+        """How looking for a region stands, and what waits for an answer; see `studio.proposals.Proposals.told`."""
+        return self._proposals.told()
+
+    def proposal_mask(self, proposal_id: str) -> NDArray[np.bool_]:
+        """Where a region is proposed  [(H, W) bool].
+
+        Raises:
+            InputError: there is no such proposal.
+        """
+        return self._proposals.get(proposal_id).mask
+
+    def confirm_proposal(self, proposal_id: str) -> Hint:
+        """Make a proposal a hint of its region, as if it had been clicked; one gesture.
+
+        Raises:
+            InputError: there is no such proposal, or its region is gone.
+        """
+        found = self._proposals.get(proposal_id)
+        hint = self.add_hint({"frame": found.frame, "kind": "region", "region": found.region}, mask=found.mask)
+        self._proposals.answered(proposal_id, rejected=False)
+        return hint
+
+    def reject_proposal(self, proposal_id: str) -> None:
+        """Take a proposal away; it is not made again while the project is open.
+
+        Raises:
+            InputError: there is no such proposal.
+        """
+        self._proposals.answered(proposal_id, rejected=True)
+
     def set_cut(self, frame: int, on: bool) -> None:
         """Say that a shot begins at a frame, or that none does.
 
@@ -373,6 +437,7 @@ class Session:
 
     def _edit(self, verb: Callable[[Project], Edit]) -> None:
         self._must_write()
+        self._needs.hush()
         self._state.commit(verb)
         self._tell({"version": self.version})
 
@@ -410,6 +475,7 @@ class Session:
         A film whose recipe does not colour gives the restored picture.
         """
         project = self.project
+        self._needs.hush()
         if not colours(project.recipe):
             return self.restored_picture(n)
         with self._pictures.renderer(project) as renderer:
@@ -432,6 +498,7 @@ class Session:
             HintError: ``extra`` breaks a rule.
         """
         project = self.project
+        self._needs.hush()
         hint = hint_from(project, {"id": "preview", **extra}) if isinstance(extra, Mapping) else extra
         return self._preview.picture(project, n, hint, side)
 
@@ -456,6 +523,14 @@ class Session:
             raise InputError(f"place ({x:g}, {y:g}) is outside the picture of {w}x{h}")
         found = self._preview.suggest(project, n, (x / w, y / h), count)
         return [{"colour": lab_to_hex(row[:3]), "share": round(float(row[3]), 3)} for row in found]
+
+    def need(self, near: int, since: int = 0) -> dict[str, Any]:
+        """How much of each frame is in need of a hint, as far as it is known; see `studio.need.Needs.told`."""
+        return self._needs.told(near, since)
+
+    def need_map(self, n: int) -> Picture | None:
+        """How likely each place of frame ``n`` shows a wrong colour  [(h, w) float32 [0, 1]], once that is known."""
+        return self._needs.map(n)
 
     def hint_mask(self, hint_id: str) -> NDArray[np.bool_] | None:
         """A hint's mask  [(H, W) bool], or None where it has none."""
@@ -569,6 +644,15 @@ class Session:
         with self._renderer() as renderer:
             span = None if job.shot is None else renderer.timeline.shots[job.shot].range
             return deliver(renderer, job.out, span=span, report=report, token=token, between=between).to_json()
+
+    def _working(self) -> bool:
+        """Whether something runs that a person asked for and waits for."""
+        return self._proposals.running or any(job.state in OPEN for job in self._jobs.all())
+
+    def _carried(self, shot: Shot) -> None:
+        """Hints of a shot have been carried beside a render: its frames can be told, and look different."""
+        self._counts.forget(shot.id)
+        self.carries += 1
 
     def _job_changed(self, job: Job) -> None:
         if job.state not in OPEN:

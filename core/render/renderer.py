@@ -452,6 +452,10 @@ class _ColourSide:
         shot = shot_of(self._timeline.shots, n)
         return self._automatic.at(n, shot.range, self._params.steady, at_once=at_once)
 
+    def alone(self, n: int) -> Automatic:
+        """The automatic pass of frame ``n`` as the network has it, nothing steadied: no other frame is in it."""
+        return self._automatic.at(n, shot_of(self._timeline.shots, n).range, 0)
+
     def suggest(self, n: int, xy: tuple[float, float], count: int) -> Array:
         """See `AutomaticPass.suggest`."""
         return self._automatic.suggest(n, xy, count)

@@ -1,4 +1,4 @@
-"""`hints import`, `export`, `check`."""
+"""`hints import`, `export`, `check`, `propose`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def export(args: Namespace, plugins: Plugins, report: Report) -> Answer:
         session.export_hints(args.out)
         total = len(session.project.hints)
     return Answer({"hints": total, "output": args.out}, (f"{total} hints written to {args.out}",))
+
+
+def propose(args: Namespace, plugins: Plugins, report: Report) -> Answer:
+    """Look for a region in the shots where it has no hint."""
+    with Session.open(args.dir, plugins, read_only=True, device=args.device) as session:
+        found = session.propose(args.region, report=report)
+    rows = [{key: row[key] for key in ("shot", "frame", "score", "share")} for row in found]
+    lines = [
+        f"shot {r['shot']}  frame {r['frame']}  score {r['score']:.2f}  {r['share']:.1%} of the picture" for r in rows
+    ]
+    return Answer({"region": args.region, "proposals": rows}, tuple(lines) or ("found in no other shot",))
 
 
 def check(args: Namespace, plugins: Plugins, report: Report) -> Answer:

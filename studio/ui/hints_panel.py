@@ -34,6 +34,12 @@ TEMPLATE = """
   <section class="region">
     <h3>Region <button class="flat small" id="new-region">New</button></h3>
     <div class="regions" id="regions"></div>
+    <div class="proposals" id="proposals" hidden>
+      <button class="flat small" id="find-region" title="Look for this region in shots where nobody has marked it">
+        Find in other shots</button>
+      <span class="muted small" id="found" role="status"></span>
+      <div class="found" id="found-list" role="listbox" aria-label="Places that look like the region"></div>
+    </div>
     <form class="evidence" id="evidence" hidden>
       <label>Name <input name="name" autocomplete="off" required></label>
       <label>Source <input name="source" autocomplete="off"

@@ -84,6 +84,12 @@ class RegionBody(Body):
     side: Side = None
 
 
+class Wanted(Body):
+    """The region to look for in other shots."""
+
+    region: str
+
+
 class Show(Body):
     """The frame to answer with."""
 
@@ -152,8 +158,8 @@ def _project_routes(router: APIRouter, desk: Desk, browse: bool) -> None:
     @router.get("/events")
     def events() -> dict[str, Any]:
         if not desk.is_open:
-            return {**desk.status(), "version": None, "jobs": []}
-        return {**desk.status(), "version": desk.view.version, "jobs": desk.view.jobs()}
+            return {**desk.status(), "version": None, "carries": 0, "jobs": []}
+        return {**desk.status(), "version": desk.view.version, "carries": desk.view.carries, "jobs": desk.view.jobs()}
 
     @router.get("/stages")
     def stages() -> dict[str, Any]:
@@ -207,6 +213,20 @@ def _picture_routes(router: APIRouter, desk: Desk) -> None:
         _check_frame(desk, n)
         data = convert.mask_png(desk.session.matte(n))
         return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    @router.get("/need")
+    def need(near: int, since: int = 0) -> dict[str, Any]:
+        _check_frame(desk, near)
+        told: dict[str, Any] = desk.session.need(near, max(0, since))
+        return told
+
+    @router.get("/need/{n}.png")
+    def need_map(n: int) -> Response:
+        _check_frame(desk, n)
+        found = desk.session.need_map(n)
+        if found is None:  # it is being worked out
+            return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        return Response(convert.mask_png(found), media_type="image/png", headers={"Cache-Control": "no-store"})
 
     @router.get("/hints/{hint_id}/mask.png")
     def hint_mask(hint_id: str) -> Response:
@@ -275,6 +295,29 @@ def _edit_routes(router: APIRouter, desk: Desk) -> None:
     @router.post("/regions")
     def put_region(body: RegionBody) -> Response:
         return edited(lambda s: s.put_region(body.region), body.show, body.side)
+
+    @router.post("/proposals", status_code=202)
+    def look_for(body: Wanted) -> Any:
+        desk.session.start_proposing(body.region)
+        return desk.session.proposals()
+
+    @router.get("/proposals")
+    def proposals() -> Any:
+        return desk.session.proposals()
+
+    @router.get("/proposals/{proposal_id}/mask.png")
+    def proposal_mask(proposal_id: str) -> Response:
+        data = convert.mask_png(desk.session.proposal_mask(proposal_id))
+        return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
+
+    @router.post("/proposals/{proposal_id}/confirm")
+    def confirm(proposal_id: str, body: Show) -> Response:
+        return edited(lambda s: s.confirm_proposal(proposal_id), body.show, body.side)
+
+    @router.post("/proposals/{proposal_id}/reject")
+    def reject(proposal_id: str, body: Body) -> Any:
+        desk.session.reject_proposal(proposal_id)
+        return desk.session.proposals()
 
     @router.post("/undo")
     def undo(body: Show) -> Response:

@@ -33,7 +33,7 @@ class View:
     def __init__(self, session: Any) -> None:
         self.session = session
         self._lock = threading.Lock()
-        self._told: tuple[tuple[int, int], dict[str, Any]] | None = None
+        self._told: tuple[tuple[int, int, int], dict[str, Any]] | None = None
         self._places: dict[str, list[float] | None] = {}
         self._finished: set[tuple[int, int]] = set()
 
@@ -49,11 +49,11 @@ class View:
 
     def project(self) -> dict[str, Any]:
         """Everything as it is now: facts, shots, recipe, regions, hints, and the keys of its pictures."""
-        return self._describe((self.version, self._renders()))
+        return self._describe(self._now())
 
     def glance(self) -> dict[str, Any]:
         """The same, perhaps from before a render that is still under way."""
-        now = (self.version, self._renders())
+        now = self._now()
         with self._lock:
             told = self._told
         return told[1] if told is not None and told[0] == now else self._describe(now)
@@ -80,10 +80,16 @@ class View:
         """Whether the shot of frame ``n`` is rendered as things stand."""
         return any(s["start"] <= n < s["stop"] and s["due"] == 0 for s in self.glance()["shots"])
 
-    def _renders(self) -> int:
-        return sum(1 for job in self.session.jobs() if job["state"] == "done")
+    @property
+    def carries(self) -> int:
+        """The number that changes when hints have been carried beside a render."""
+        return int(self.session.carries)
 
-    def _describe(self, now: tuple[int, int]) -> dict[str, Any]:
+    def _now(self) -> tuple[int, int, int]:
+        """All that a description hangs on: edits, finished renders, hints carried beside them."""
+        return self.version, sum(1 for job in self.session.jobs() if job["state"] == "done"), self.carries
+
+    def _describe(self, now: tuple[int, int, int]) -> dict[str, Any]:
         told: dict[str, Any] = plain(self.session.describe())
         told["dir"] = str(self.session.dir)
         for hint in told["hints"]:
@@ -93,12 +99,12 @@ class View:
         film = _short(told["clip"])
         repaired = _short([film, told["recipe"], cuts])
         told["keys"] = {"source": film, "restored": repaired}
-        told["version"] = now[0]
+        told["version"], told["carries"] = now[0], now[2]
         said = self._said()
         for shot in told["shots"]:
             shot["due"] = shot["stale"]
             shot["state"] = self._state(shot)
-            shot["key"] = _short([repaired, _reaching(shot, told, said), shot["due"] == 0 or now[1]])
+            shot["key"] = _short([repaired, _reaching(shot, told, said), shot["due"] == 0 or now[1:]])
         with self._lock:
             self._told = (now, told)
         return told

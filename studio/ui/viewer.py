@@ -40,6 +40,7 @@ TEMPLATE = f"""
       <option value="restored">repaired</option>
     </select>
     <button class="flat" id="matte" title="What repair takes for damage (M)">Matte</button>
+    <button class="flat" id="heat" title="Doubt: where a hint is needed (D)">Doubt</button>
     <button class="flat" id="marks" title="Hints on the picture (H)">Hints</button>
     <span class="grow"></span>
     <span class="shown" id="shown" role="status"></span>

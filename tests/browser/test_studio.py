@@ -8,7 +8,7 @@ import pytest
 
 from core.film.colour import delta_e, hex_to_lab, srgb_to_lab
 from tests.browser.desk import write_film
-from tests.studio.ui.fake import COUNT, CUTS, H, W, picture
+from tests.studio.ui.fake import COUNT, CUTS, SQUARES, H, W, picture
 
 RED, BLUE = "#9a3b2f", "#3a5f9a"
 # A place on the light square of frame 0, and one on the ground beside it.
@@ -316,6 +316,149 @@ def test_reload_keeps_hints_and_place(page):
     assert page.tab.locator(".hint").count() == 1
     page.until("pochoir.viewer.after")
     assert off_chroma(page.pixel(*SQUARE), RED) < 4
+
+
+def need_bar(page, n):
+    """How high the bar of frame ``n`` stands in the timeline's strip of need, in pixels; 0 where there is none."""
+    return page.ask(
+        "(() => { const canvas = document.querySelector('#timeline'), ratio = canvas.width / canvas.clientWidth;"
+        " const x = Math.floor(((a[0] + 0.5) / pochoir.store.project.clip.count) * canvas.width);"
+        " const copy = new OffscreenCanvas(1, 14 * ratio).getContext('2d', { willReadFrequently: true });"
+        " copy.drawImage(canvas, -x, -37 * ratio); const band = copy.getImageData(0, 0, 1, 14 * ratio).data;"
+        " let high = 0; for (let i = 0; i < band.length; i += 4)"
+        " if (Math.max(...band.slice(i, i + 3)) - Math.min(...band.slice(i, i + 3)) > 40) high++;"
+        " return high / ratio; })()",
+        n,
+    )
+
+
+def need_known(page, n, before=None):
+    """Wait until need is told for a frame, anew where it was told before, and drawn."""
+    page.until("pochoir.needOf(a[0]) && pochoir.needOf(a[0]).share !== a[1] && pochoir.store.due === 0", n, before)
+    page.ask("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.ask("pochoir.needOf(a[0]).share", n)
+
+
+def heat(page, x, y):
+    """How strongly the heat map covers a place  [0, 255]."""
+    return page.ask(
+        "(() => { const v = pochoir.viewer, at = v.camera.toScreen({ x: a[0], y: a[1] });"
+        " const c = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });"
+        " c.drawImage(v.overlay, -Math.round(at.x * v.ratio), -Math.round(at.y * v.ratio));"
+        " return c.getImageData(0, 0, 1, 1).data[3]; })()",
+        x,
+        y,
+    )
+
+
+def test_need_of_hints_is_told_and_falls_where_a_hint_speaks(page):
+    # Beside the square's handle, which is painted over the map.
+    beside = (SQUARE[0] + 30, SQUARE[1] + 30)
+    page.press("v")
+    before = need_known(page, 0)
+    bar = need_bar(page, 0)
+    assert bar > 0
+    page.press("d")
+    page.until("pochoir.viewer.heat?.frame === 0")
+    page.settled()
+    hot = heat(page, *beside)
+    assert hot > 0
+    for at in (SQUARE, GROUND):
+        point(page, at=at)
+    after = need_known(page, 0, before)
+    assert after < before - 0.1
+    assert need_bar(page, 0) < bar
+    page.until("pochoir.viewer.heat?.row === pochoir.needOf(0)")
+    page.settled()
+    assert heat(page, *beside) < hot
+    page.press("d")
+    page.settled()
+    assert heat(page, *beside) == 0
+
+
+def test_one_jumps_to_the_next_place_in_need(page):
+    need_known(page, 0)
+    places = page.ask("import('/v1/static/need.js').then((m) => m.places())")
+    assert places
+    assert places == sorted(set(places))
+    later = [n for n in places if n > 0]
+    page.press("q")
+    page.shows((later or places)[0])
+    ahead = page.ask("pochoir.store.frame")
+    assert page.ask("pochoir.store.pointed") == ahead
+    page.press("Shift+Q")
+    page.shows([n for n in places if n < ahead][-1] if any(n < ahead for n in places) else places[-1])
+
+
+def test_nothing_is_worked_out_where_need_is_switched_off(page):
+    need_known(page, 0)
+    page.tab.click("#need")
+    page.settled()
+    assert page.ask("pochoir.needOf(0)") is None
+    assert need_bar(page, 0) == 0
+    page.tab.click("#need")
+    need_known(page, 0)
+    assert need_bar(page, 0) > 0
+
+
+def square(n):
+    """Where the light square is on frame ``n``  [(H, W) bool], and its middle."""
+    shot = sum(n >= c for c in CUTS) - 1
+    left, top = SQUARES[shot][0] + 3 * (n - CUTS[shot]), SQUARES[shot][1]
+    mask = np.zeros((H, W), bool)
+    mask[top : top + 100, left : left + 90] = True
+    return mask, (left + 45.5, top + 50.5)
+
+
+def test_a_region_is_found_in_other_shots_and_confirmed_or_rejected(page):
+    session = page.server.session
+    session.put_region({"id": "coat", "name": "Coat", "colour": RED})
+    session.add_hint({"frame": 0, "kind": "region", "region": "coat"}, mask=square(0)[0])
+    page.until("pochoir.store.project.hints.length === 1")
+    page.tab.click("#regions .chip >> nth=1")
+    page.tab.click("#find-region")
+    page.until("document.querySelectorAll('#found-list .place').length === 2")
+    page.until("document.querySelector('#found').textContent === ''")
+    rows = session.proposals()["rows"]
+    assert sorted(row["shot"] for row in rows) == [1, 2]
+    yes, no = rows
+    for row in rows:
+        there, here = square(row["frame"])[0], session.proposal_mask(row["id"])
+        assert (there & here).sum() / (there | here).sum() > 0.7
+    # The person looks: the frame comes up with the place drawn over it.
+    _, middle = square(yes["frame"])
+    page.tab.click(f'#found-list .place[data-id="{yes["id"]}"]')
+    page.shows(yes["frame"])
+    page.until("pochoir.viewer.proposed?.frame === a[0]", yes["frame"])
+    page.settled()
+    assert heat(page, *middle) > 60
+    page.tab.click(f'#found-list .place[data-id="{yes["id"]}"] .yes')
+    page.until("pochoir.store.project.hints.length === 2")
+    page.settled()
+    assert page.tab.locator("#found-list .place").count() == 1
+    hint = session.describe()["hints"][1]
+    assert (hint["kind"], hint["frame"], hint["region"]) == ("region", yes["frame"], "coat")
+    assert off_chroma(page.pixel(*middle), RED) < 4
+    # One change of colour reaches both shots, and no other.
+    keys = page.ask("pochoir.store.project.shots.map((s) => s.key)")
+    page.colour(BLUE)
+    page.until("pochoir.store.project.regions[0].colour === a[0]", BLUE)
+    page.settled()
+    assert off_chroma(page.pixel(*middle), BLUE) < 4
+    moved = [a != b for a, b in zip(keys, page.ask("pochoir.store.project.shots.map((s) => s.key)"), strict=True)]
+    assert moved == [n in (0, yes["shot"]) for n in range(len(CUTS))]
+    page.go(0)
+    page.painted()
+    assert off_chroma(page.pixel(*square(0)[1]), BLUE) < 4
+    page.press("Control+z", "Control+z")
+    page.until("pochoir.store.project.hints.length === 1")
+    # A no is remembered.
+    page.tab.click(f'#found-list .place[data-id="{no["id"]}"] .no')
+    page.until("document.querySelectorAll('#found-list .place').length === 0")
+    page.tab.click("#find-region")
+    page.until("document.querySelectorAll('#found-list .place').length === 1")
+    page.until("document.querySelector('#found').textContent === ''")
+    assert [row["shot"] for row in session.proposals()["rows"]] == [yes["shot"]]
 
 
 def test_another_tab_sees_the_edit(page):

@@ -95,12 +95,16 @@ def test_those_that_look_alike_and_differ_are_believed_less():
     ab = np.zeros((2, h, w), np.float32)
     ab[0] = np.where(np.arange(w) < w // 2, 30, np.where(np.arange(h)[:, None] % 16 < 8, -40, 40))
     asked = Likeness(ab, np.ones((h, w), np.float32), look)._asked
-    (sure, doubtful), (little, much) = asked(np.array([[-1, 0], [1, 0]], np.float32))
+    (sure, doubtful), (little, much) = asked(np.array([[-1, 0], [1, 0]], np.float32), np.zeros((2, 2), np.float32))
     assert sure == pytest.approx([30, 0], abs=0.5)
     assert abs(doubtful[0]) < 5
     assert little < 30 < 600 < much
-    strange = asked(np.array([[9, 0]], np.float32))[1]
+    strange = asked(np.array([[9, 0]], np.float32), np.zeros((1, 2), np.float32))[1]
     assert strange > much
+    # Of two colours that look alike, the one that is there already is believed.
+    beside = asked(np.array([[1, 0], [1, 0]], np.float32), np.array([[25, 0], [-25, 0]], np.float32))[0]
+    assert beside[0][0] > 30
+    assert beside[1][0] < -30
 
 
 @pytest.mark.skipif(not (DATA / "clips").is_dir(), reason="the films with truth are not beside this checkout")

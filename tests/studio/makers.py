@@ -128,11 +128,11 @@ class Click:
         return np.abs(rgb[..., 0] - rgb[int(y), int(x), 0]) < 0.1
 
 
-def plugins():
+def plugins(colouriser=Tint):
     """The real colouring and flow, with small parts in place of networks."""
     made = Plugins()
     flow.register(made)
-    made.colourisers.add("embedded", lambda device: Tint())
+    made.colourisers.add("embedded", lambda device: colouriser())
     made.stages.add("colourise", Colourise(made.colourisers, made.flows))
     for stage in (Soften(), Enlarge()):
         made.stages.add(stage.name, stage)

@@ -5,6 +5,7 @@ import { addReference, deleteHint, putRegion, updateHint } from "./edits.js";
 import { icon } from "./icons.js";
 import { anchor } from "./marks.js";
 import { Picker } from "./picker.js";
+import { mountProposals } from "./proposals.js";
 import {
   colourOf, emit, follow, goto, hintById, keepColour, on, regionById, remember, select, set, shotAt, store,
 } from "./store.js";
@@ -38,6 +39,7 @@ export function mount(element) {
   for (const button of at("which").children) {
     button.onclick = () => set({ which: button.dataset.value }, "which");
   }
+  mountProposals(at);
   on("open", () => {
     at("evidence").hidden = true;
   });

@@ -17,8 +17,10 @@ const PATHS = {
   forward: '<path d="M5.5 3.5L10 8l-4.5 4.5"/>',
   keyBefore: '<path d="M10.5 4.5L14 8l-3.5 3.5L7 8zM5 5L2 8l3 3"/>',
   keyAfter: '<path d="M5.5 4.5L2 8l3.5 3.5L9 8zM11 5l3 3-3 3"/>',
+  need: '<path d="M8 13.5s-4.5-4-4.5-7a4.5 4.5 0 0 1 9 0c0 3-4.5 7-4.5 7zM8 4.4v2.6M8 8.6v.5"/>',
   loop: '<path d="M4 6h7a2.5 2.5 0 0 1 0 5H5M6.5 3.5L4 6l2.5 2.5"/>',
   remove: '<path d="M4.5 4.5l7 7M11.5 4.5l-7 7"/>',
+  accept: '<path d="M3 8.5l3.5 3.5L13 4.5"/>',
   up: '<path d="M4 9.5L8 5.5l4 4"/>',
   down: '<path d="M4 6.5L8 10.5l4-4"/>',
 };

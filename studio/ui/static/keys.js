@@ -3,6 +3,7 @@
 import { redo, undo, deleteHint, alter } from "./edits.js";
 import { count, emit, goto, keyframes, rate, select, set, shotAt, store } from "./store.js";
 import { ready } from "./frames.js";
+import { toNeed } from "./need.js";
 import { viewer } from "./viewer.js";
 
 let speed = 0;
@@ -115,6 +116,8 @@ export const KEYS = [
   ["Time", "", "", "arrowdown", () => toShot(1)],
   ["Time", "[ ]", "keyframe before and after", "[", () => toKeyframe(-1)],
   ["Time", "", "", "]", () => toKeyframe(1)],
+  ["Time", "Q", "next place in need of a hint", "q", () => toNeed(1)],
+  ["Time", "Shift Q", "place in need before", "shift+q", () => toNeed(-1)],
   ["Time", "Space", "play and stop", " ", null],
   ["Time", "J K L", "play back, stop, play; again is faster", "j", () => play(speed < 0 ? speed * 2 : -1)],
   ["Time", "", "", "k", stop],
@@ -145,6 +148,7 @@ export const KEYS = [
   ["View", "A", "after", "a", mode("after")],
   ["View", "W", "wipe", "w", () => set({ mode: store.mode === "wipe" ? "after" : "wipe" }, "view")],
   ["View", "M", "matte of repair", "m", () => viewer?.toggleMatte()],
+  ["View", "D", "doubt: where a hint is needed", "d", () => viewer?.toggleHeat()],
   ["View", "H", "hints on the picture", "h", () => set({ marks: !store.marks }, "view")],
   ["View", "F", "fit", "f", () => viewer?.fit()],
   ["View", "1", "one to one", "1", () => viewer?.actual()],

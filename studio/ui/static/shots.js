@@ -4,6 +4,7 @@ import { url } from "./api.js";
 import { address } from "./frames.js";
 import { icon } from "./icons.js";
 import { play, playing, stop, toggle, toggleCut, toKeyframe } from "./keys.js";
+import { toggleNeed, toNeed, watch } from "./need.js";
 import { count, follow, goto, on, rate, set, shotAt, store } from "./store.js";
 import { Timeline } from "./timeline.js";
 
@@ -18,6 +19,7 @@ export function mount(element) {
     forward: ["forward", () => goto(store.frame + 1)],
     "key-after": ["keyAfter", () => toKeyframe(1)],
     last: ["last", () => goto(count() - 1)],
+    "need-next": ["need", () => toNeed(1)],
     loop: ["loop", () => set({ loop: !store.loop }, "view")],
   };
   for (const [id, [sign, act]] of Object.entries(does)) {
@@ -28,6 +30,7 @@ export function mount(element) {
     };
   }
   at("cut").onclick = toggleCut;
+  at("need").onclick = toggleNeed;
   const span = () => {
     timeline.show(timeline.span === "film" ? "shot" : "film");
     saySpan();
@@ -49,7 +52,12 @@ export function mount(element) {
   const saySpan = () => {
     at("span").textContent = timeline.span === "film" ? "Zoom to shot" : "Whole film";
   };
-  on("view", () => at("loop").classList.toggle("on", store.loop));
+  const switches = () => {
+    at("loop").classList.toggle("on", store.loop);
+    at("need").classList.toggle("on", store.need);
+  };
+  on("view", switches);
+  switches();
   on("play", () => {
     at("play").innerHTML = icon(playing() ? "pause" : "play");
     at("play").classList.toggle("on", playing());
@@ -63,6 +71,7 @@ export function mount(element) {
     drawFrame(at);
     timeline.span === "free" ? timeline.draw() : timeline.show(timeline.span);
   });
+  watch();
   element.dataset.ready = "1";
   return { play };
 }

@@ -32,6 +32,7 @@ export const remember = (key, value) => {
 export const store = {
   loaded: false,
   serial: 0,
+  carries: 0,
   project: null,
   jobs: [],
   recent: [],
@@ -46,6 +47,11 @@ export const store = {
   mode: "after",
   before: "source",
   matte: false,
+  need: remembered("need", true), // whether it is worked out where hints are needed
+  due: 0, // frames for which that is still to be done
+  heat: false,
+  proposal: null, // the place like a region's that is being looked at
+  pointed: null, // the frame on which a place in need is pointed at
   marks: true,
   peek: false,
   selected: null,
@@ -124,6 +130,7 @@ export async function refresh() {
     loaded: true,
     serial: told.serial,
     project: told.project,
+    carries: told.project?.carries ?? 0,
     jobs: told.jobs,
     recent: told.recent,
     opening: told.opening,
@@ -153,7 +160,10 @@ async function poll() {
     const told = await getJson("/events");
     const ended = told.jobs.filter((j) => j.state === "done").length;
     const known = store.jobs.filter((j) => j.state === "done").length;
-    const moved = told.serial !== store.serial || told.version !== (store.project?.version ?? null);
+    const moved =
+      told.serial !== store.serial ||
+      told.version !== (store.project?.version ?? null) ||
+      told.carries !== store.carries;
     Object.assign(store, { jobs: told.jobs, opening: told.opening, error: told.error });
     if (!store.online) set({ online: true }, "online");
     if (moved || ended !== known || !store.loaded) await refresh();

@@ -1,12 +1,17 @@
-// The timeline: ruler, shots with the state of their rendering, keyframes, playhead.
+// The timeline: ruler, shots with the state of their rendering, need of hints, keyframes, playhead.
 
+import { spansOf } from "./need.js";
 import { colourOf, count, goto, on, rate, select, shotAt, store } from "./store.js";
 
 const RULER = 17;
 const SHOTS = 20;
+const NEED = 14;
 const KEYS = 21;
-export const HEIGHT = RULER + SHOTS + KEYS + 4;
+export const HEIGHT = RULER + SHOTS + NEED + KEYS + 4;
 const STATE = { rendered: "#5f7f6a", stale: "#b08a45", new: "#4a4a4a" };
+
+// From green, nothing to do, to red.
+const heat = (share) => `hsl(${Math.round(110 * (1 - Math.min(1, share * 1.5)))}, 55%, 48%)`;
 
 export class Timeline {
   from = 0;
@@ -18,7 +23,7 @@ export class Timeline {
     this.canvas = canvas;
     canvas.style.height = `${HEIGHT}px`;
     new ResizeObserver(() => this.draw()).observe(canvas);
-    for (const topic of ["project", "selection", "colour", "jobs"]) on(topic, () => this.draw());
+    for (const topic of ["project", "selection", "colour", "jobs", "need"]) on(topic, () => this.draw());
     on("frame", () => this.follow());
     on("open", () => this.show("film"));
     this.listen();
@@ -116,7 +121,7 @@ export class Timeline {
   }
 
   keyAt(x, y) {
-    if (y < RULER + SHOTS) return null;
+    if (y < RULER + SHOTS + NEED) return null;
     const near = (store.project?.hints ?? [])
       .map((hint) => ({ hint, far: Math.abs(this.x(hint.frame + 0.5) - x) }))
       .filter(({ far }) => far < 7)
@@ -145,6 +150,7 @@ export class Timeline {
     if (!store.project) return;
     this.paintShots(c);
     this.paintRuler(c);
+    if (store.need) this.paintNeed(c);
     this.paintKeys(c);
     this.paintHead(c);
   }
@@ -195,8 +201,21 @@ export class Timeline {
     }
   }
 
+  // How much of each frame is likely to be wrong, as far as it is known.
+  paintNeed(c) {
+    const bottom = RULER + SHOTS + NEED;
+    for (const shot of store.project.shots) {
+      if (shot.stop <= this.from || shot.start >= this.to) continue;
+      for (const { from, to, share } of spansOf(shot)) {
+        const high = Math.max(1, share * (NEED - 2));
+        c.fillStyle = heat(share);
+        c.fillRect(this.x(from), bottom - high, Math.max(1, this.x(to) - this.x(from)), high);
+      }
+    }
+  }
+
   paintKeys(c) {
-    const y = RULER + SHOTS + KEYS / 2 + 1;
+    const y = RULER + SHOTS + NEED + KEYS / 2 + 1;
     c.strokeStyle = "#2c2c2c";
     c.lineWidth = 1;
     c.beginPath();

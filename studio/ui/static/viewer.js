@@ -6,6 +6,7 @@ import { keep, keyOf, load, prefetch, ready } from "./frames.js";
 import { icon } from "./icons.js";
 import { drawMarks } from "./marks.js";
 import { edge, tinted } from "./masks.js";
+import { needOf } from "./need.js";
 import { count, emit, follow, hintById, on, set, shotAt, store } from "./store.js";
 import { toast } from "./toast.js";
 import { Tools } from "./tools.js";
@@ -28,6 +29,7 @@ class Viewer {
   quality = "";
   lastMs = null;
   matte = null;
+  heat = null;
   last = 0;
 
   constructor(element) {
@@ -40,7 +42,7 @@ class Viewer {
     new ResizeObserver(() => this.resize()).observe(this.stage);
     this.resize();
     this.listen();
-    window.pochoir = { viewer: this, store, timings: [] };
+    window.pochoir = { viewer: this, store, needOf, timings: [] };
     follow(["project"], () => this.onProject());
     on("open", () => this.onOpen());
     on("frame", () => this.onFrame());
@@ -48,6 +50,8 @@ class Viewer {
     on("settled", ({ frame, bitmap }) => this.onSettled(frame, bitmap));
     for (const topic of ["view", "tool", "selection", "colour"]) on(topic, () => this.refreshBar());
     on("selection", () => this.showOutline());
+    on("need", () => this.onNeed());
+    on("proposal", () => this.showProposal());
     this.refreshBar();
   }
 
@@ -70,6 +74,7 @@ class Viewer {
     this.element.querySelector("#fit").onclick = () => this.fit();
     this.element.querySelector("#actual").onclick = () => this.actual();
     this.element.querySelector("#matte").onclick = () => this.toggleMatte();
+    this.element.querySelector("#heat").onclick = () => this.toggleHeat();
     this.element.querySelector("#marks").onclick = () => set({ marks: !store.marks }, "view");
   }
 
@@ -83,6 +88,7 @@ class Viewer {
       button.setAttribute("aria-pressed", chosen);
     }
     this.element.querySelector("#matte").classList.toggle("on", store.matte);
+    this.element.querySelector("#heat").classList.toggle("on", store.heat);
     this.element.querySelector("#marks").classList.toggle("on", store.marks);
     this.element.querySelector("#zoom").textContent = `${Math.round(this.camera.scale * this.ratio * 100)} %`;
     this.stage.dataset.tool = store.tool;
@@ -105,7 +111,7 @@ class Viewer {
   // ---------------------------------------------------------------- which picture
 
   onOpen() {
-    this.after = this.before = this.matte = null;
+    this.after = this.before = this.matte = this.heat = null;
     this.shownFrame = -1;
     this.tools.cancel();
     this.wanted = "";
@@ -136,6 +142,8 @@ class Viewer {
     }
     this.matte = null;
     if (store.matte) this.loadMatte(n);
+    if (this.heat?.frame !== n) this.heat = null;
+    this.onNeed();
     const have = ready("coloured", n);
     if (have) {
       this.show(n, have, "proxy");
@@ -275,6 +283,41 @@ class Viewer {
     this.draw();
   }
 
+  // The place where a region is proposed, tinted and with its border.
+  async showProposal() {
+    const row = store.proposal;
+    this.proposed = null;
+    this.draw();
+    if (!row) return;
+    const response = await fetch(url(`/proposals/${row.id}/mask.png`));
+    if (!response.ok) return;
+    const bitmap = await createImageBitmap(await response.blob());
+    if (store.proposal !== row) return;
+    this.proposed = { frame: row.frame, layers: [tinted(bitmap, [80, 200, 255], 0.4), edge(bitmap)] };
+    this.draw();
+  }
+
+  toggleHeat() {
+    set({ heat: !store.heat }, "view");
+    if (store.heat && !store.need) toast("switch Need on to have it worked out", "note");
+    this.heat = null;
+    this.onNeed();
+    this.draw();
+  }
+
+  // The heat map of the frame in view, once it is worked out, and again when it was worked out anew.
+  async onNeed() {
+    const n = store.frame;
+    const row = needOf(n);
+    if (!store.heat || !row || this.heat?.row === row) return;
+    const response = await fetch(url(`/need/${n}.png`));
+    if (response.status !== 200) return;
+    const bitmap = await createImageBitmap(await response.blob());
+    if (n !== store.frame || !store.heat) return;
+    this.heat = { frame: n, row, picture: tinted(bitmap, [255, 40, 200], 0.7) };
+    this.draw();
+  }
+
   // ---------------------------------------------------------------- drawing
 
   get ratio() {
@@ -369,12 +412,34 @@ class Viewer {
     if (this.matte && store.matte) {
       context.drawImage(this.matte, x, y, size.width * scale, size.height * scale);
     }
+    if (this.heat?.frame === this.shownFrame && store.heat && !store.peek) {
+      context.drawImage(this.heat.picture, x, y, size.width * scale, size.height * scale);
+    }
+    if (store.pointed === this.shownFrame && !store.peek) this.paintPlace(context);
     if (this.outline && this.outline.frame === this.shownFrame && store.marks && !store.peek) {
       context.drawImage(this.outline.edge, x, y, size.width * scale, size.height * scale);
+    }
+    if (this.proposed?.frame === this.shownFrame && !store.peek) {
+      const layers = this.proposed.layers;
+      for (const layer of layers) context.drawImage(layer, x, y, size.width * scale, size.height * scale);
     }
     this.tools.paint(context);
     if (store.marks && !store.peek) drawMarks(context, this.camera, this.tools.moving);
     if (store.mode === "wipe" && !store.peek) this.paintDivider(context, size);
+  }
+
+  // A ring about the place that needs a hint most.
+  paintPlace(context) {
+    const place = needOf(this.shownFrame);
+    if (!place) return;
+    const at = this.camera.toScreen(place);
+    for (const [width, colour] of [[4, "rgba(0,0,0,.55)"], [1.6, "#ff4fd0"]]) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.beginPath();
+      context.arc(at.x, at.y, 22, 0, 7);
+      context.stroke();
+    }
   }
 
   paintDivider(context, size) {

@@ -57,6 +57,7 @@ class FakeSession:
         self.dir = Path(dir)
         self.name = name
         self.version = 1
+        self.carries = 0
         self._lock = threading.RLock()
         self._state: dict[str, Any] = {"regions": {}, "hints": {}, "cuts": list(CUTS), "masks": {}}
         self._recipe = Recipe((StageSpec("deflicker"), StageSpec("dedust"), StageSpec("colourise")), "auto")
@@ -174,6 +175,27 @@ class FakeSession:
                 self._state = json.loads(state)
                 self.version += 1
 
+    def start_proposing(self, region):
+        if region not in self._state["regions"]:
+            raise InputError(f"region {region}: there is no such region")
+        self._waiting = {"p1": {"id": "p1", "region": region, "shot": 1, "frame": 14, "score": 0.8, "share": 0.1}}
+
+    def proposals(self):
+        rows = list(getattr(self, "_waiting", {}).values())
+        return {"region": "", "state": "done", "done": 3, "total": 3, "fault": "", "rows": rows}
+
+    def proposal_mask(self, id):
+        if id not in self._waiting:
+            raise InputError(f"proposal '{id}': there is none")
+        return np.ones((H, W), bool)
+
+    def confirm_proposal(self, id):
+        mask, row = self.proposal_mask(id), self._waiting.pop(id)
+        return self.add_hint({"frame": row["frame"], "kind": "region", "region": row["region"]}, mask=mask)
+
+    def reject_proposal(self, id):
+        del self._waiting[id]
+
     def set_cut(self, frame, on):
         with self._lock:
             self._edit("set cut")
@@ -243,6 +265,13 @@ class FakeSession:
             cv2.polylines(line, [points], False, 1, int(hint.get("width", 6)))
             mask = line > 0
         return mask
+
+    def need(self, near, since=0):
+        rows = [[n, 0.1 * n, 5.0, 7.0] for n in range(3)]
+        return {"rows": rows[since:], "serial": len(rows), "due": COUNT - len(rows), "fault": ""}
+
+    def need_map(self, n):
+        return np.full((4, 6), 0.5, np.float32) if n < 3 else None
 
     def hint_mask(self, id):
         return self._masks.get(id)

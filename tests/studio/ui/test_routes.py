@@ -96,6 +96,41 @@ def test_colours_are_suggested_for_a_place(client):
     assert client.get("/v1/suggest/0?x=here&y=1").status_code in (400, 422)
 
 
+def test_need_is_told_from_where_one_left_off_and_shown_once_it_is_known(client):
+    first = client.get("/v1/need?near=0").json()
+    assert (len(first["rows"]), first["serial"], first["due"]) == (3, 3, COUNT - 3)
+    assert client.get(f"/v1/need?near=0&since={first['serial'] - 1}").json()["rows"] == first["rows"][-1:]
+    answer = client.get("/v1/need/1.png")
+    assert (cv2.imdecode(np.frombuffer(answer.content, np.uint8), 0) == 128).all()
+    assert client.get("/v1/need/3.png").status_code == 204
+    assert client.get(f"/v1/need/{COUNT}.png").status_code == 400
+    assert client.get(f"/v1/need?near={COUNT}").status_code == 400
+
+
+def test_pictures_are_asked_for_anew_once_hints_were_carried(client):
+    before = client.get("/v1/state").json()["project"]["shots"][0]["key"]
+    client.app.state.desk.session.carries += 1
+    assert client.get("/v1/events").json()["carries"] == 1
+    told = client.get("/v1/state").json()["project"]
+    assert (told["carries"], told["shots"][0]["key"] != before) == (1, True)
+
+
+def test_a_proposal_is_looked_at_and_confirmed_with_the_picture(client):
+    client.post("/v1/regions", json={"region": {"id": "coat", "name": "Coat", "colour": "#b03020"}})
+    assert client.post("/v1/proposals", json={"region": "hat"}).status_code == 400
+    assert client.post("/v1/proposals", json={"region": "coat"}).status_code == 202
+    (row,) = client.get("/v1/proposals").json()["rows"]
+    mask = client.get(f"/v1/proposals/{row['id']}/mask.png")
+    assert (cv2.imdecode(np.frombuffer(mask.content, np.uint8), 0) == 255).all()
+    answer = client.post(f"/v1/proposals/{row['id']}/confirm", json={"show": row["frame"]})
+    assert answer.headers["content-type"] == "image/jpeg"
+    (hint,) = client.get("/v1/state").json()["project"]["hints"]
+    assert (hint["region"], hint["frame"]) == ("coat", row["frame"])
+    assert client.post(f"/v1/proposals/{row['id']}/confirm", json={}).status_code == 400
+    client.post("/v1/proposals", json={"region": "coat"})
+    assert client.post(f"/v1/proposals/{row['id']}/reject", json={}).json()["rows"] == []
+
+
 def test_a_region_is_clicked_and_accepted(client):
     answer = client.post("/v1/segment", json={"frame": 0, "points": [[100, 120, 1]]})
     mask = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_GRAYSCALE)
