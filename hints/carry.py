@@ -163,10 +163,12 @@ class Tracks:
     ) -> None:
         ways = self.ways
         planes = [planes_of(t.hint, ways.source_size, ways.size) for t in tracks]
-        parts = np.cumsum([0, *(len(p) for p in planes)])
-        carrier = Carrier(np.concatenate(planes))
         ends = [_Ending(len(_frames(t, side))) for t in tracks]
         outlines, alike = self._outlines(keyframe, tracks, planes)
+        for i in alike:  # what likeness gathers is carried beside what motion has
+            planes[i] = np.concatenate([planes[i], planes[i][1:]])
+        parts = np.cumsum([0, *(len(p) for p in planes)])
+        carrier = Carrier(np.concatenate(planes))
         longest = max((_frames(t, side) for t in tracks), key=len)
         for step in walk(ways.motion, keyframe, longest, ways.estimator):
             token.check()
@@ -179,8 +181,8 @@ class Tracks:
                         cover, trust = outlines[i].advance(step, mine[0], look)
                         mine = cover[None]
                     elif i in alike and look is not None:
-                        kept, shown, trust = alike[i].advance(step, mine[1:], look)
-                        carrier.state[parts[i] + 1 : parts[i + 1]] = kept
+                        gathered, shown, trust = alike[i].advance(step, mine[1:3], mine[3:], look)
+                        carrier.state[parts[i] + 3 : parts[i + 1]] = gathered
                         mine = np.concatenate([mine[:1], shown])
                     arrays = on_frame(track.hint, mine, trust)
                     ways.store.put(self.key(track, step.n), arrays)

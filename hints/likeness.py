@@ -5,8 +5,8 @@ beside it, and four fifths of all error lay there. But much of what comes into v
 shows. So places of the keyframe are remembered with their chroma, and a place of which motion knows little asks those
 that look like it: their mean is its colour, and how much they differ among themselves tells how far to believe it.
 
-What is found is carried on along the motion and found again a little on every frame, so that answers gather evidence
-instead of flickering.
+What is found is carried on along the motion, beside what motion and filling have by themselves, and found again a
+little on every frame: answers gather evidence instead of flickering, and never feed on themselves.
 
 Source: Nadaraya 1964, Watson 1964 (kernel regression); Zhang et al. 2019, "Deep exemplar-based video colorization"
 (correspondence by features beside motion).
@@ -35,7 +35,7 @@ KNOWN, UNKNOWN = 0.5, 0.35
 OF_CARRIED, OF_ALIKE, OF_STRANGE, OF_GREY = 200.0, 20.0, 200.0, 1500.0
 SPREAD = 0.75
 NEAR_CHROMA = 400.0  # of chroma from what is there already: twice this squared distance leaves a say of 1/e
-GATHERED = 0.5  # part of its say that likeness has on each frame anew
+GATHERED = 0.3  # share of what is found on each frame anew, against what was gathered before it
 NO_TRUST, MOST_TRUST = 16.0, 0.6  # error that leaves no trust [a*b*], and the most that likeness is believed
 
 
@@ -58,16 +58,18 @@ class Likeness:
         told = np.stack([_small(plane, grid).ravel()[chosen] for plane in ab], axis=1)
         self._told = np.column_stack([told, np.square(told).sum(axis=1)])
 
-    def advance(self, step: Step, carried: Array, look: Array) -> tuple[Array, Array, Array]:
+    def advance(self, step: Step, carried: Array, gathered: Array, look: Array) -> tuple[Array, Array, Array]:
         """Colour what motion knows little of.
 
         Args:
             step: of the walk.
-            carried: chroma as motion and filling have it  [(2, h, w) float32 a* b*]
+            carried: chroma as motion and filling have it        [(2, h, w) float32 a* b*]
+            gathered: as this gave it on the frame before, carried here  [(2, h, w) float32 a* b*]
             look: the frame's, as of `hints.outline.look_of`
 
         Returns:
-            Chroma to carry on, chroma to show  [(2, h, w) float32 a* b* each], and trust  [(h, w) float32 [0, 1]]
+            Chroma to carry on as ``gathered``, chroma to show  [(2, h, w) float32 a* b* each], and trust
+            [(h, w) float32 [0, 1]]
         """
         grid = _grid(step.luma)
         lack = np.clip((np.float32(KNOWN) - step.trust) / np.float32(KNOWN - UNKNOWN), 0, 1)
@@ -78,12 +80,13 @@ class Likeness:
         found, error = self._asked(_thinned(look, step.luma)[asking], before)
         certain = 1 / error + np.float32(1 / OF_CARRIED)
         told = np.zeros((grid[1] * grid[0], 4), np.float32)
-        told[asking, :2] = (GATHERED / (error * certain))[:, None] * (found - before)
+        told[asking, :2] = (1 / (error * certain))[:, None] * (found - before)
         told[asking, 2] = 1 / (1 + OF_GREY * certain)
         told[asking, 3] = MOST_TRUST * np.clip(1 - 1 / (NO_TRUST * np.sqrt(certain)), 0, 1)
         planes = told.reshape(grid[1], grid[0], 4)
         change = upsample_chroma(_small(step.luma, grid), np.ascontiguousarray(planes[..., :2]), step.luma)
-        kept = carried + lack * change.transpose(2, 0, 1)
+        now = carried + lack * change.transpose(2, 0, 1)
+        kept = now + (1 - np.float32(GATHERED)) * lack * (gathered - now)
         h, w = step.luma.shape
         # Where both know little, chroma is drawn towards grey: what is wrong is less wrong when it is pale.
         pale, trust = cv2.split(cv2.resize(np.ascontiguousarray(planes[..., 2:]), (w, h)))
