@@ -13,7 +13,7 @@ import pytest
 from core.contract.params import build, describe, values_of
 from core.contract.recipe import Recipe, StageSpec
 from core.contract.stage import FrameStage, RetimeStage
-from core.errors import RecipeError
+from core.errors import ModelMissingError, RecipeError
 from core.film.timebase import FrameRange
 from tests.contracts.registered import ACTING, ODD, PLUGINS, Film, pictures, renderer
 
@@ -199,9 +199,16 @@ def test_every_parameter_is_in_the_key(name: str, parameter: str, tmp_path: Path
     film = Film(9)
     line = renderer(name, film, tmp_path).line
     key = line.key(line.last, 4)
+    tried = 0
     for other in others:
-        changed = renderer(name, film, tmp_path, **{parameter: other}).line
+        try:
+            changed = renderer(name, film, tmp_path, **{parameter: other}).line
+        except ModelMissingError:
+            continue
+        tried += 1
         assert changed.key(changed.last, min(4, changed.nodes[-1].gives.count - 1)) != key
+    if not tried:
+        pytest.skip("every other value asks for a checkpoint that is not in the model folder")
 
 
 @every_stage
