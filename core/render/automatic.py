@@ -8,9 +8,8 @@ had at once and its key names all it depends on.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterable
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +70,14 @@ class AutomaticPass:
         self._coarse = coarse
         self._colouriser = colouriser
         self._cache = cache
-        self._expected: list[int] = []
+        # How many frames the network looks at in one call, and those it will be asked about, in order.
+        self._together = colouriser.together if isinstance(colouriser, PredictsTogether) else 1
+        self._expected: dict[int, None] = {}
 
     def expect(self, frames: Collection[int]) -> None:
         """Say which frames will be asked for in time: the network looks at several of them together."""
-        self._expected = sorted(frames)
+        some = sorted(frames) if self._together > 1 else ()
+        self._expected = {m: None for m in some if not self._cache.has(self._key(m))}
 
     def raw(self, n: int, beside: Iterable[int] = ()) -> Array:
         """What the network says of frame ``n``, steadied by nothing, at the size it is asked at.
@@ -90,16 +92,13 @@ class AutomaticPass:
         held = self._cache.get(self._key(n))
         if held is not None:
             return held["ab"].astype(np.float32)
-        together = self._colouriser.together if isinstance(self._colouriser, PredictsTogether) else 1
-        numbers = [n]
-        for m in chain(beside, self._expected[bisect_right(self._expected, n) :]):
-            if len(numbers) == together:
-                break
-            if m not in numbers and not self._cache.has(self._key(m)):
-                numbers.append(m)
+        lacking = [m for m in beside if m != n and not self._cache.has(self._key(m))]
+        later = (m for m in self._expected if m != n and m not in lacking)
+        numbers = [n, *islice(chain(lacking, later), self._together - 1)]
         made = automatic_chromas(self._colouriser, [self._asked(m) for m in numbers])
         for m, ab in zip(numbers, made, strict=True):
             self._cache.put(self._key(m), {"ab": ab.astype(np.float16)})
+            self._expected.pop(m, None)
         return made[0].astype(np.float16).astype(np.float32)
 
     def _key(self, n: int) -> str:
@@ -111,7 +110,7 @@ class AutomaticPass:
 
         By itself a frame comes sooner than with others, and with other last bits: then it is not kept.
         """
-        if not isinstance(self._colouriser, PredictsTogether):
+        if self._together == 1:
             return self.raw(n)
         held = self._cache.get(self._key(n))
         return automatic_chroma(self._colouriser, self._asked(n)) if held is None else held["ab"].astype(np.float32)

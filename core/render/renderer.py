@@ -199,6 +199,8 @@ class Renderer:
                 yield self._get(self.line.last, n)
         finally:
             self._work = _Work(silent, CancelToken(), {})  # nobody listens any more, nothing is to be stopped
+            if self.side is not None:
+                self.side.expect(())  # who stopped asks for no more frames
 
     def _expect(self, span: FrameRange) -> None:
         """Tell the automatic pass which frames the colouring will ask it about, its hints being carried."""

@@ -191,6 +191,17 @@ def test_no_frame_is_looked_at_that_is_not_asked_for(tmp_path):
     assert sum(again.calls) == 10 - 5  # 17 to 26 are wanted, 19 to 23 are known
 
 
+def test_who_stopped_has_no_frames_looked_at_any_more(tmp_path):
+    colouriser = fakes.Sociable()
+    r = renderer(tmp_path, (("colourise", STEADY),), colouriser=colouriser)
+    stream = r.render()
+    next(stream)
+    stream.close()
+    colouriser.calls.clear()
+    r.picture(9, after="colourise")
+    assert colouriser.calls == [3]  # the frame and the two that steady it
+
+
 def test_what_a_person_waits_for_is_looked_at_alone(tmp_path):
     colouriser = fakes.Sociable()
     r = renderer(tmp_path, (("colourise", STEADY),), colouriser=colouriser)
