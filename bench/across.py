@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.clips import mask_names, read_clip, read_masks
+from bench.clips import evenly, mask_names, read_clip, read_masks
 from bench.exemplar import embedded_if_there
 from bench.metrics import auc, iou
-from core.errors import InputError, WeightsError
+from core.errors import WeightsError
 from core.film.colour import Array
 from core.flow import to_working
 from core.models.colouriser import Looks
@@ -53,11 +53,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
         InputError: the folder has no masks.
         WeightsError: the embedded network's weights are missing.
     """
-    names = mask_names(data)
-    if not names:
-        raise InputError(f"{data / 'seqmask'}: no masks; give the data folder with --data")
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
+    names = evenly(mask_names(data), limit)
     looks = embedded_if_there()
     if looks is None:
         raise WeightsError("bench across: the embedded network's weights are missing; train them: make weights")

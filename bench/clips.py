@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from core.errors import InputError
 from core.film.colour import Array, srgb_to_lab
 
+T = TypeVar("T")
 MAX_FRAMES, MAX_WIDTH = 48, 640
 
 
@@ -37,6 +39,12 @@ class TrueClip:
     def lab(self, n: int) -> Array:
         """Frame ``n``  [(H, W, 3) float32 Lab]."""
         return srgb_to_lab(self.rgb(n))
+
+
+def evenly(things: Sequence[T], limit: int | None) -> list[T]:
+    """At most so many things, evenly chosen, the same ones every time; all where ``limit`` is None."""
+    count = len(things) if limit is None else min(limit, len(things))
+    return [things[i * len(things) // count] for i in range(count)]
 
 
 def clip_names(data: Path) -> list[str]:
@@ -78,8 +86,16 @@ def read_clip(data: Path, name: str, *, max_frames: int = MAX_FRAMES, max_width:
 
 
 def mask_names(data: Path) -> list[str]:
-    """Names of the clips that have true masks."""
-    return sorted(p.name for p in (data / "seqmask").glob("*") if p.is_dir())
+    """Names of the clips that have true masks, in order.
+
+    Raises:
+        InputError: the folder has none.
+    """
+    folder = data / "seqmask"
+    names = sorted(p.name for p in folder.glob("*") if p.is_dir())
+    if not names:
+        raise InputError(f"{folder}: no masks; give the data folder with --data")
+    return names
 
 
 def read_masks(data: Path, clip: TrueClip) -> list[NDArray[np.bool_]]:

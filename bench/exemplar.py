@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.baselines import SolverAlone
-from bench.clips import TrueClip, clip_names, read_clip
+from bench.clips import TrueClip, clip_names, evenly, read_clip
 from bench.metrics import cdc, colourfulness, mean_delta_e, psnr, to_8bit
 from core.colourise import Automatic, ColouriseParams, colourise_frame, resized
 from core.contract.fingerprint import fingerprint
@@ -141,9 +141,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
     Returns:
         ``{"name", "cases", "summary"}``: per clip and method PSNR [dB], ΔE2000, CDC; in the summary their means.
     """
-    names = clip_names(data)
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
+    names = evenly(clip_names(data), limit)
     colouriser = embedded_if_there()
     cases = [measure(read_clip(data, name), colouriser) for name in names]
     return {"name": "exemplar", "cases": cases, "summary": summarise(cases)}

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.clips import TrueClip, clip_names, read_clip
+from bench.clips import TrueClip, clip_names, evenly, read_clip
 from bench.exemplar import ClipMotion, Memory, carry, embedded_if_there, reference, timeline_of
 from bench.metrics import auc
 from core.colourise import ColouriseParams, colourise_frame
@@ -76,9 +76,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
     Raises:
         WeightsError: the embedded network's weights are missing.
     """
-    names = clip_names(data)
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
+    names = evenly(clip_names(data), limit)
     found = [s for i, name in enumerate(names) for s in sample(read_clip(data, name), seed=(seed, i))]
     return {"name": "need", "cases": [row(s) for s in found], "summary": summarise(found)}
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.baselines import SolverAlone, bilateral_solver, geodesic_blend
+from bench.clips import evenly
 from bench.metrics import colourfulness, mean_delta_e, psnr, to_8bit
 from bench.train.data import read_square, zhang_points
 from core.colourise import Automatic, automatic_of, colourise_frame
@@ -38,8 +39,7 @@ def pictures(data: Path, stills: str, limit: int | None) -> list[Path]:
     found = sorted((data / "stills" / stills).glob("*.jpg"))
     if not found:
         raise InputError(f"{data / 'stills' / stills} holds no photographs (*.jpg); give the data folder by --data")
-    count = min(len(found), DEFAULT_LIMIT if limit is None else max(1, limit))
-    return [found[i * len(found) // count] for i in range(count)]
+    return evenly(found, DEFAULT_LIMIT if limit is None else max(1, limit))
 
 
 def run(

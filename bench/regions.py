@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.baselines import SolverAlone
-from bench.clips import TrueClip, mask_names, read_clip, read_masks
+from bench.clips import TrueClip, evenly, mask_names, read_clip, read_masks
 from bench.exemplar import ClipMotion, carry, embedded_if_there
 from bench.metrics import iou, mean_delta_e, psnr, spill, to_8bit
 from core.colourise import Automatic, automatic_of, colourise_frame
-from core.errors import InputError
 from core.film.colour import Array, hex_to_lab, join, lab_to_hex, srgb_to_lab
 from core.flow import warp
 from core.models.colouriser import EmbeddedColouriser
@@ -54,11 +53,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
     Raises:
         InputError: the folder has no masks.
     """
-    names = mask_names(data)
-    if not names:
-        raise InputError(f"{data / 'seqmask'}: no masks; give the data folder with --data")
-    if limit is not None and limit < len(names):
-        names = [names[i * len(names) // limit] for i in range(limit)]
+    names = evenly(mask_names(data), limit)
     colouriser = embedded_if_there()
     cases = [measure(clip, read_masks(data, clip), colouriser) for clip in (read_clip(data, n) for n in names)]
     keys = ("delta_e_inside", "delta_e_flat", "delta_e_spill", "iou", "iou_copy", "iou_chain", "carry_s_per_frame")
