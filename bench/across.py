@@ -23,7 +23,7 @@ from core.errors import WeightsError
 from core.film.colour import Array
 from core.flow import to_working
 from core.models.colouriser import Looks
-from hints.propose import LEAST_SCORE, Found, Likeness
+from hints.propose import LEAST_SCORE, Appearance, Found
 
 RIGHT = 0.5  # J from which a proposal is right: a person would confirm it and mend its border
 FRAMES = 3  # of the second shot that are looked at
@@ -81,15 +81,15 @@ def measure(
         elsewhere: frames of a shot without the region.
         looks: tells what places look like.
     """
-    likeness = Likeness([(keyframe[0], keyframe[1].astype(np.float32))], looks)
+    appearance = Appearance([(keyframe[0], keyframe[1].astype(np.float32))], looks)
     cases = []
     for kind, change in SHOTS.items():
         lumas = [change(luma) for luma, _ in second]
         masks = [np.ascontiguousarray(mask[:, ::-1]) if kind == "mirrored" else mask for _, mask in second]
-        at, found = _best(likeness, lumas)
+        at, found = _best(appearance, lumas)
         cases.append(_case(clip, kind, found.score, iou(found.inside, masks[at]), iou(keyframe[1], masks[at])))
     if elsewhere:
-        _, found = _best(likeness, [luma for luma, _ in elsewhere])
+        _, found = _best(appearance, [luma for luma, _ in elsewhere])
         cases.append(_case(clip, "absent", found.score, 0.0, 0.0))
     return cases
 
@@ -118,8 +118,8 @@ def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _best(likeness: Likeness, lumas: Sequence[Array]) -> tuple[int, Found]:
-    found = [likeness.find(luma) for luma in lumas]
+def _best(appearance: Appearance, lumas: Sequence[Array]) -> tuple[int, Found]:
+    found = [appearance.find(luma) for luma in lumas]
     at = max(range(len(found)), key=lambda i: found[i].score)
     return at, found[at]
 

@@ -165,9 +165,22 @@ def match_gain(luma_a: Array, luma_b: Array) -> tuple[Array, Array]:
     Returns:
         Both lumas with equal mean and standard deviation  [(h, w) float32]; equal inputs unchanged.
     """
-    (mean_a, std_a), (mean_b, std_b) = _mean_std(luma_a), _mean_std(luma_b)
-    mean, std = (mean_a + mean_b) / 2, (std_a + std_b) / 2
-    return _to_stats(luma_a, mean_a, std_a, mean, std), _to_stats(luma_b, mean_b, std_b, mean, std)
+    tone_a, tone_b = tone_of(luma_a), tone_of(luma_b)
+    halfway = (tone_a[0] + tone_b[0]) / 2, (tone_a[1] + tone_b[1]) / 2
+    return toned(luma_a, tone_a, halfway), toned(luma_b, tone_b, halfway)
+
+
+def tone_of(luma: Array) -> tuple[float, float]:
+    """Mean and standard deviation of a frame's luma  [L*]."""
+    mean, std = cv2.meanStdDev(luma)
+    return float(mean[0, 0]), float(std[0, 0])
+
+
+def toned(luma: Array, own: tuple[float, float], wanted: tuple[float, float]) -> Array:
+    """Luma brought from its own mean and deviation to others  [(h, w) float32 L*]."""
+    # A frame without contrast (black leader) has nothing to match; its gain is left at 1.
+    gain = wanted[1] / own[1] if min(own[1], wanted[1]) > 0.5 else 1.0
+    return np.asarray((luma - np.float32(own[0])) * np.float32(gain) + np.float32(wanted[0]), np.float32)
 
 
 def working_size(h: int, w: int) -> tuple[int, int]:
@@ -301,17 +314,6 @@ def _grid(h: int, w: int) -> tuple[Array, Array]:
     x = np.arange(w, dtype=np.float32)[None, :]
     y = np.arange(h, dtype=np.float32)[:, None]
     return x, y
-
-
-def _mean_std(luma: Array) -> tuple[float, float]:
-    mean, std = cv2.meanStdDev(luma)
-    return float(mean[0, 0]), float(std[0, 0])
-
-
-def _to_stats(luma: Array, mean_in: float, std_in: float, mean: float, std: float) -> Array:
-    # A frame without contrast (black leader) has nothing to match; its gain is left at 1.
-    gain = std / std_in if std_in > 0.5 and std > 0.5 else 1.0
-    return np.asarray((luma - np.float32(mean_in)) * np.float32(gain) + np.float32(mean), np.float32)
 
 
 def _to_8bit(luma: Array) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from core.film.colour import Array
 from core.guided import upsample_chroma
-from hints.outline import SHRINK
+from hints.outline import resized, shrunk
 from hints.propagate import Step
 
 VERSION = 1
@@ -50,12 +50,12 @@ class Likeness:
 
     def __init__(self, ab: Array, cover: Array, look: Array) -> None:
         grid, seen = _grid(cover), _thinned(look, cover)
-        places = np.flatnonzero(_small(cover, grid).ravel() > 0.5)
+        places = np.flatnonzero(resized(cover, grid).ravel() > 0.5)
         chosen = np.random.default_rng(0).permutation(places)[:PLACES]
         self._mean = seen.mean(axis=0)
         self._scale = (seen.std(axis=0) + np.float32(1e-3)) * np.float32(np.sqrt(look.shape[1] * ALIKE))
         self._seen = self._plain(seen[chosen])
-        told = np.stack([_small(plane, grid).ravel()[chosen] for plane in ab], axis=1)
+        told = np.stack([resized(plane, grid).ravel()[chosen] for plane in ab], axis=1)
         self._told = np.column_stack([told, np.square(told).sum(axis=1)])
 
     def advance(self, step: Step, carried: Array, gathered: Array, look: Array) -> tuple[Array, Array, Array]:
@@ -73,10 +73,10 @@ class Likeness:
         """
         grid = _grid(step.luma)
         lack = np.clip((np.float32(KNOWN) - step.trust) / np.float32(KNOWN - UNKNOWN), 0, 1)
-        asking = np.flatnonzero(_small(lack, grid).ravel() > 0)
+        asking = np.flatnonzero(resized(lack, grid).ravel() > 0)
         if len(asking) == 0 or len(self._seen) == 0:
             return carried, carried, step.trust
-        before = np.stack([_small(plane, grid).ravel()[asking] for plane in carried], axis=1)
+        before = np.stack([resized(plane, grid).ravel()[asking] for plane in carried], axis=1)
         found, error = self._asked(_thinned(look, step.luma)[asking], before)
         certain = 1 / error + np.float32(1 / OF_CARRIED)
         told = np.zeros((grid[1] * grid[0], 4), np.float32)
@@ -84,7 +84,7 @@ class Likeness:
         told[asking, 2] = 1 / (1 + OF_GREY * certain)
         told[asking, 3] = MOST_TRUST * np.clip(1 - 1 / (NO_TRUST * np.sqrt(certain)), 0, 1)
         planes = told.reshape(grid[1], grid[0], 4)
-        change = upsample_chroma(_small(step.luma, grid), np.ascontiguousarray(planes[..., :2]), step.luma)
+        change = upsample_chroma(resized(step.luma, grid), np.ascontiguousarray(planes[..., :2]), step.luma)
         now = carried + lack * change.transpose(2, 0, 1)
         kept = now + (1 - np.float32(GATHERED)) * lack * (gathered - now)
         h, w = step.luma.shape
@@ -127,15 +127,11 @@ def _apart(ones: Array, others: Array) -> Array:
 
 def _grid(plane: Array) -> tuple[int, int]:
     """(w, h) at which places ask in a frame of this plane's size."""
-    h, w = (max(1, side // SHRINK) for side in plane.shape)
+    w, h = shrunk(plane)
     return -(-w // COARSER), -(-h // COARSER)
 
 
 def _thinned(look: Array, plane: Array) -> Array:
     """Looks of the places that ask, row by row  [(P, C) float32]."""
-    h, w = (max(1, side // SHRINK) for side in plane.shape)
+    w, h = shrunk(plane)
     return np.ascontiguousarray(look.reshape(h, w, -1)[::COARSER, ::COARSER]).reshape(-1, look.shape[1])
-
-
-def _small(plane: Array, grid: tuple[int, int]) -> Array:
-    return np.asarray(cv2.resize(np.ascontiguousarray(plane), grid, interpolation=cv2.INTER_AREA), np.float32)

@@ -19,13 +19,12 @@ import numpy as np
 
 from core.colourise import Automatic, Field, conditioning, resized
 from core.film.colour import Array
-from core.models.colouriser import Carries
+from core.models.colouriser import SPREAD_CELLS, Carries
 from core.solver import spread
 
 VERSION = 1
 WRONG = 5.0  # CIEDE2000 from which a colour counts as wrong: seen at once beside the true one
 _SCALE = {"reach": 10.0}  # a tenth of full reach is a lot
-_CELLS = 24  # of the solver's grid along the longer side, as in `core.models.colouriser`
 
 
 @runtime_checkable
@@ -132,9 +131,9 @@ def signs_of(automatic: Automatic, said: Field | None, age: Array, carrier: Carr
         exact = resized(said.ab * said.weight[..., None], size)
         shown = carried * (1 - trust[..., None]) + exact
         if told.any():
-            other, reach = spread(luma, asked, told, cells=_CELLS)
+            other, reach = spread(luma, asked, told, cells=SPREAD_CELLS)
             squares = np.sum(asked * asked, axis=2)
-            square, _ = spread(luma, np.dstack([squares, squares]), told, cells=_CELLS)
+            square, _ = spread(luma, np.dstack([squares, squares]), told, cells=SPREAD_CELLS)
             torn = _length(other - carried)
             divided = np.sqrt(np.maximum(square[..., 0] - np.sum(other * other, axis=2), 0))
     return Signs(

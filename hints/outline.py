@@ -56,7 +56,7 @@ class Outline:
     """
 
     def __init__(self, cover: Array, look: Array) -> None:
-        self._size = _shrunk(cover)
+        self._size = shrunk(cover)
         self._chance = np.random.default_rng(0)
         self._cover = self._small(cover)
         inside = self._cover > 0.5
@@ -158,7 +158,7 @@ class Outline:
         return np.asarray(cv2.dilate(inside.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
     def _small(self, plane: Array) -> Array:
-        return _resized(plane, self._size)
+        return resized(plane, self._size)
 
 
 def look_of(luma: Array, seen: Array) -> Array:
@@ -171,18 +171,19 @@ def look_of(luma: Array, seen: Array) -> Array:
     Returns:
         Of each place at the size of outlines, row by row  [(h // SHRINK * w // SHRINK, C) float32]
     """
-    size = _shrunk(luma)
-    planes = [*_tones(_resized(luma, size)), *(_resized(seen[..., k], size) for k in range(seen.shape[2]))]
+    size = shrunk(luma)
+    planes = [*_tones(resized(luma, size)), *(resized(seen[..., k], size) for k in range(seen.shape[2]))]
     return np.stack([plane.ravel() for plane in planes], axis=1)
 
 
-def _shrunk(plane: Array) -> tuple[int, int]:
+def shrunk(plane: Array) -> tuple[int, int]:
     """(w, h) at which outlines are found in a frame of this plane's size."""
     h, w = plane.shape
     return max(1, w // SHRINK), max(1, h // SHRINK)
 
 
-def _resized(plane: Array, size: tuple[int, int]) -> Array:
+def resized(plane: Array, size: tuple[int, int]) -> Array:
+    """A plane at another size (w, h): brought down by area, or up linearly  [(h, w) float32]."""
     way = cv2.INTER_AREA if plane.shape[1] > size[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(np.ascontiguousarray(plane, np.float32), size, interpolation=way), np.float32)
 

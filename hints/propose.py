@@ -22,10 +22,11 @@ from core.contract.progress import CancelToken
 from core.contract.stage import Timeline
 from core.film.colour import Array
 from core.film.shot import Shot, shot_of
+from core.flow import tone_of, toned
 from core.models.colouriser import Looks
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
-from hints.outline import SHRINK, Classifier, look_of
+from hints.outline import Classifier, look_of, shrunk
 from hints.propagate import Motion
 from hints.track import frame_of
 
@@ -82,7 +83,7 @@ class Proposal:
     found: Found
 
 
-class Likeness:
+class Appearance:
     """What a region looks like.
 
     Args:
@@ -106,10 +107,10 @@ class Likeness:
             return nothing
         best = nothing
         for tone in dict.fromkeys(example.tone for example in self.examples):
-            shown = _toned(luma, tone)
+            shown = np.clip(toned(luma, tone_of(luma), tone), 0, 100)
             look = look_of(shown, self._looks.features(shown))
-            size = _size(luma)
-            inside = _largest(self._classifier.odds(look).reshape(size), self._least())
+            w, h = shrunk(luma)
+            inside = _largest(self._classifier.odds(look).reshape(h, w), self._least())
             if not inside.any():
                 continue
             score = self._back(Example(look, inside, tone))
@@ -126,10 +127,8 @@ class Likeness:
         return _SMALLEST * min(int(example.inside.sum()) for example in self.examples)
 
     def _example(self, luma: Array, inside: Inside) -> Example:
-        mean, deviation = float(luma.mean()), float(luma.std())
-        h, w = _size(luma)
-        small = cv2.resize(inside.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA) > 0.5
-        return Example(look_of(luma, self._looks.features(luma)), np.asarray(small), (mean, deviation))
+        small = cv2.resize(inside.astype(np.float32), shrunk(luma), interpolation=cv2.INTER_AREA) > 0.5
+        return Example(look_of(luma, self._looks.features(luma)), np.asarray(small), tone_of(luma))
 
 
 def propose(
@@ -164,7 +163,7 @@ def propose(
     covers = [
         footprint(hint, source_size, (luma.shape[0], luma.shape[1])) for hint, luma in zip(known, lumas, strict=True)
     ]
-    likeness = Likeness(list(zip(lumas, covers, strict=True)), looks)
+    appearance = Appearance(list(zip(lumas, covers, strict=True)), looks)
     spoken = {shot_of(timeline.shots, n).id for n in (frame_of(h.frame, timeline) for h in hints if h.region == region)}
     for shot in timeline.shots:
         if shot.id in spoken:
@@ -172,7 +171,7 @@ def propose(
         best: Proposal | None = None
         for n in candidates(shot):
             token.check()
-            found = likeness.find(motion.luma(n))
+            found = appearance.find(motion.luma(n))
             if found.score >= LEAST_SCORE and (best is None or found.score > best.found.score):
                 best = Proposal(shot, n, found)
         yield best or shot
@@ -185,9 +184,7 @@ def keyframes_of(hints: HintSet, region: str) -> list[Hint]:
 
 def candidates(shot: Shot) -> list[int]:
     """Frames of a shot that are looked at: evenly spread, not its very ends."""
-    span = shot.range
-    count = min(CANDIDATES, len(span))
-    return [span.start + (2 * i + 1) * len(span) // (2 * count) for i in range(count)]
+    return shot.range.spread(CANDIDATES)
 
 
 def _learned(examples: Sequence[Example]) -> Classifier:
@@ -226,18 +223,6 @@ def _largest(odds: Array, least: float) -> Inside:
     loud[0] = 0
     loud[facts[:, cv2.CC_STAT_AREA] < least] = 0
     return np.asarray(labels == loud.argmax()) if loud.any() else np.zeros(odds.shape, bool)
-
-
-def _toned(luma: Array, tone: tuple[float, float]) -> Array:
-    """Luma brought to a mean and deviation; a frame without contrast keeps its own  [(h, w) float32 L*]."""
-    mean, deviation = float(luma.mean()), float(luma.std())
-    gain = tone[1] / deviation if min(tone[1], deviation) > 0.5 else 1.0
-    return np.asarray(np.clip((luma - np.float32(mean)) * np.float32(gain) + np.float32(tone[0]), 0, 100), np.float32)
-
-
-def _size(luma: Array) -> tuple[int, int]:
-    """(h, w) of looks at a luma."""
-    return max(1, luma.shape[0] // SHRINK), max(1, luma.shape[1] // SHRINK)
 
 
 def _enlarged(inside: Inside, size: tuple[int, ...]) -> Inside:

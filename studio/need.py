@@ -245,8 +245,7 @@ def wanted(shots: Sequence[Shot], near: int) -> Iterator[tuple[Shot, int]]:
         step //= 2
     for shot in sorted(shots, key=lambda s: abs(s.id - here.id)):
         if shot is not here:
-            count = min(FEW, len(shot.range))
-            yield from ((shot, shot.range.start + (2 * i + 1) * len(shot.range) // (2 * count)) for i in range(count))
+            yield from ((shot, n) for n in shot.range.spread(FEW))
 
 
 def neediest(need: NDArray[np.uint8], size: tuple[int, int]) -> tuple[float, float, float]:

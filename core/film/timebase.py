@@ -44,6 +44,11 @@ class FrameRange:
         """``n`` ± ``radius``, cut to this range: a temporal window that never leaves the shot."""
         return FrameRange(max(self.start, n - radius), min(self.stop, n + radius + 1))
 
+    def spread(self, most: int) -> list[int]:
+        """At most so many frames, evenly spread, each in the middle of its part."""
+        count = min(most, len(self))
+        return [self.start + (2 * i + 1) * len(self) // (2 * count) for i in range(count)]
+
 
 def parse_range(text: str, count: int) -> FrameRange:
     """Read ``"A:B"``, ``"A:"``, ``":B"`` or ``"A"`` against a film of ``count`` frames.

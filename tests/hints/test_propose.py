@@ -16,7 +16,7 @@ from core.film.shot import Shot, shots_from_cuts
 from core.film.timebase import FrameRange
 from hints.hint import Hint, HintSet
 from hints.picture import Mask
-from hints.propose import CANDIDATES, Likeness, Proposal, candidates, propose
+from hints.propose import CANDIDATES, Appearance, Proposal, candidates, propose
 from hints.region import Region
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -100,9 +100,9 @@ def test_looking_is_stopped_between_frames(film):
 
 
 def test_a_mask_of_nothing_is_like_nothing(film):
-    likeness = Likeness([(film.luma(0), np.zeros(SIZE, np.float32))], Tones())
-    assert likeness.examples == ()
-    assert likeness.find(film.luma(8)).score == 0
+    appearance = Appearance([(film.luma(0), np.zeros(SIZE, np.float32))], Tones())
+    assert appearance.examples == ()
+    assert appearance.find(film.luma(8)).score == 0
 
 
 def test_candidates_are_spread_over_the_shot():
