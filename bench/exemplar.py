@@ -5,13 +5,16 @@ with the truth on frames 1 and on. Beside it, in the same call: grey, the first 
 same chroma warped from frame to frame by DIS flow. Then ours, part by part: ``field`` is what the hints alone carry,
 ``solver`` what the edge-aware solver makes of it over grey, ``automatic`` the colour without any hint, ``line``
 the whole colouring with its network; the summary speaks of the line where there is one.
+
+``warp_error`` is by how much chroma changes along the flow of the true luma, hidden places left out, beside the truth's
+own. ``second_keyframe`` tells what a second reference in the middle brings: the same clip with both, on every third
+frame, beside what one gave on the very same frames; both keyframes are left out of either.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -22,15 +25,16 @@ from numpy.typing import NDArray
 
 from bench.baselines import SolverAlone
 from bench.clips import TrueClip, clip_names, evenly, read_clip
-from bench.metrics import cdc, colourfulness, mean_delta_e, psnr, to_8bit
-from core.colourise import Automatic, ColouriseParams, colourise_frame, resized
+from bench.metrics import seen_again
+from bench.scores import Scores, Steadiness, TrueFrame, mean, mean_of
+from core.colourise import Automatic, ColouriseParams, Field, colourise_frame, resized
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken, silent
 from core.contract.stage import Timeline
 from core.errors import InputError
-from core.film.colour import Array, join, srgb_to_lab
+from core.film.colour import Array
 from core.film.shot import shots_from_cuts
-from core.flow import DisFlow, FlowPair, to_working, warp
+from core.flow import DisFlow, FlowPair, resize_flow, to_working, warp
 from core.models.colouriser import EmbeddedColouriser, Looks, working_size
 from core.render.automatic import AutomaticPass
 from core.render.motion import CoarseMotion
@@ -41,6 +45,7 @@ from hints.source import Carried
 METHODS = ("grey", "copy", "chain", "field", "solver", "automatic", "line")
 # Which method the summary's plain keys speak of: the best there is.
 _SPOKEN = ("line", "field")
+SECOND_EVERY = 3  # frames: as many tell what the second keyframe brings
 Chroma = Callable[[int], Array]
 
 
@@ -50,12 +55,16 @@ class ClipMotion:
     Args:
         clip: whose L* is taken.
         looks: tells what places look like, or None.
+
+    Attributes:
+        store: keeps what is carried or coloured along this motion.
     """
 
     def __init__(self, clip: TrueClip, looks: Looks | None = None) -> None:
         self.clip = clip
         self.looks = looks
         self.estimator = DisFlow()
+        self.store = Memory()
         self.seconds = 0.0
 
     @lru_cache(maxsize=64)  # noqa: B019 - one clip's motion lives as long as its measurement
@@ -63,6 +72,7 @@ class ClipMotion:
         """L* at working size."""
         return to_working(self.full(n))
 
+    @lru_cache(maxsize=4)  # noqa: B019
     def full(self, n: int) -> Array:
         """L* at the clip's size."""
         return np.ascontiguousarray(self.clip.lab(n)[..., 0])
@@ -79,6 +89,14 @@ class ClipMotion:
         pair = self.estimator.pair(self.luma(n), self.luma(n + 1))
         self.seconds += time.perf_counter() - began
         return pair
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def between(self, n: int, later: int) -> tuple[Array, NDArray[np.bool_]]:
+        """Flow from frame ``n`` to a later one at the clip's size, and where both show the same."""
+        pair = self.pair(n) if later == n + 1 else self.estimator.pair(self.luma(n), self.luma(later))
+        size = timeline_of(self.clip).size
+        forward = resize_flow(pair.forward, size)
+        return forward, seen_again(forward, resize_flow(pair.backward, size))
 
 
 class Memory:
@@ -112,7 +130,7 @@ def timeline_of(clip: TrueClip) -> Timeline:
 def carry(hints: HintSet, clip: TrueClip, motion: ClipMotion) -> tuple[Carried, float]:
     """All hints carried through a clip, and the seconds that took without the flow between neighbours."""
     timeline = timeline_of(clip)
-    source = Carried(hints, timeline, timeline.size, motion, Memory(), motion.estimator)
+    source = Carried(hints, timeline, timeline.size, motion, motion.store, motion.estimator)
     began, flow_before = time.perf_counter(), motion.seconds
     source.carry(timeline.shots[0], silent, CancelToken())
     return source, time.perf_counter() - began - (motion.seconds - flow_before)
@@ -123,11 +141,30 @@ def reference(clip: TrueClip, n: int) -> Hint:
     return Hint(f"frame{n}", n, "reference", image=Picture.of(clip.rgb(n)))
 
 
-@dataclass
-class _Score:
-    psnr: list[float]
-    delta_e: list[float]
-    frames: list[NDArray[np.uint8]]
+class Line:
+    """The whole colouring of a clip: automatic colour steadied along motion, and what hints make of it.
+
+    Args:
+        motion: of the clip.
+        colouriser: the network.
+    """
+
+    def __init__(self, motion: ClipMotion, colouriser: EmbeddedColouriser) -> None:
+        self._motion, self._colouriser = motion, colouriser
+        coarse = CoarseMotion(motion, motion.estimator, motion.store)
+        self._steadied = AutomaticPass(motion, coarse, colouriser, motion.store)
+        self._shot = timeline_of(motion.clip).shots[0].range
+        self._steadied.expect(self._shot)
+
+    @lru_cache(maxsize=4)  # noqa: B019 - asked once by each method, frame after frame
+    def automatic(self, n: int) -> Automatic:
+        """The automatic colour of frame ``n``."""
+        return self._steadied.at(n, self._shot, ColouriseParams().steady)
+
+    def chroma(self, n: int, said: Field | None = None) -> Array:
+        """Frame ``n`` under what is said of it  [(H, W, 2) float32 Lab a* b*]."""
+        auto, luma = self.automatic(n), self._motion.luma(n)
+        return colourise_frame(self._motion.full(n), auto, self._colouriser, field=said, luma=luma)
 
 
 def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
@@ -143,12 +180,25 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
     """
     names = evenly(clip_names(data), limit)
     colouriser = embedded_if_there()
-    cases = [measure(read_clip(data, name), colouriser) for name in names]
+    cases = [case_of(read_clip(data, name), colouriser) for name in names]
     return {"name": "exemplar", "cases": cases, "summary": summarise(cases)}
 
 
+def case_of(clip: TrueClip, colouriser: EmbeddedColouriser | None) -> dict[str, Any]:
+    """One clip by all methods, and what a second keyframe brings."""
+    motion = ClipMotion(clip, colouriser)
+    case = measure(clip, colouriser, motion=motion)
+    return {**case, "second_keyframe": second_keyframe(motion, colouriser, case)}
+
+
 def measure(
-    clip: TrueClip, colouriser: EmbeddedColouriser | None, keyframes: Sequence[int] = (0,), every: int = 1
+    clip: TrueClip,
+    colouriser: EmbeddedColouriser | None,
+    keyframes: Sequence[int] = (0,),
+    every: int = 1,
+    *,
+    motion: ClipMotion | None = None,
+    only: Sequence[str] = METHODS,
 ) -> dict[str, Any]:
     """One clip by all methods.
 
@@ -156,43 +206,60 @@ def measure(
         clip: with its truth.
         colouriser: the network of the line; None: the line is left out.
         keyframes: frames given as references.
-        every: measure every so many frames only (CDC then spans as many more).
+        every: measure every so many frames only (what compares frames then spans as many more).
+        motion: of the clip, with what it keeps already; made here where None.
+        only: these methods.
     """
-    motion = ClipMotion(clip, colouriser)
+    motion = motion or ClipMotion(clip, colouriser)
     source, seconds = carry(HintSet((), tuple(reference(clip, k) for k in keyframes)), clip, motion)
-    methods = _methods(clip, motion, source, colouriser)
-    scores = {name: _Score([], [], []) for name in methods}
-    truth: list[NDArray[np.uint8]] = []
-    for n in range(1, len(clip.frames)):
-        guesses = {name: method(n) for name, method in methods.items()}
-        if n in keyframes or n % every:
-            continue
-        true_lab = clip.lab(n)
-        luma = np.ascontiguousarray(true_lab[..., 0])
-        true_rgb = to_8bit(join(luma, np.ascontiguousarray(true_lab[..., 1:])))
-        truth.append(true_rgb)
-        for name, ab in guesses.items():
-            rgb = join(luma, ab)
-            scores[name].frames.append(to_8bit(rgb))
-            scores[name].psnr.append(psnr(scores[name].frames[-1], true_rgb))
-            scores[name].delta_e.append(mean_delta_e(srgb_to_lab(rgb), true_lab))
+    methods = {name: chroma for name, chroma in _methods(clip, motion, source, colouriser).items() if name in only}
+    scores = {name: Scores(motion.between) for name in methods}
+    truth = Steadiness(motion.between)
+    measured = [n for n in range(1, len(clip.frames)) if n not in keyframes and n % every == 0]
+    for n in measured:
+        true = TrueFrame.of(clip, n)
+        truth.add(n, true.shown, true.lab)
+        for name, method in methods.items():
+            scores[name].add(true, method(n))
+    rows, own, spoken = {name: s.row for name, s in scores.items()}, truth.row, _spoken(scores)
     return {
         "clip": clip.name,
-        "frames": len(truth),
-        "psnr_db": {name: _mean(s.psnr) for name, s in scores.items()},
-        "delta_e": {name: _mean(s.delta_e) for name, s in scores.items()},
-        "cdc": {name: cdc(s.frames) for name, s in scores.items()},
-        "cdc_truth": cdc(truth),
-        "colourfulness": _mean([colourfulness(f) for f in scores[_spoken(scores)].frames]),
-        "colourfulness_truth": _mean([colourfulness(f) for f in truth]),
+        "frames": len(measured),
+        **{key: {name: row[key] for name, row in rows.items()} for key in ("psnr_db", "delta_e", "cdc", "warp_error")},
+        "cdc_truth": own["cdc"],
+        "warp_error_truth": own["warp_error"],
+        "colourfulness": rows[spoken]["colourfulness"],
+        "colourfulness_truth": own["colourfulness"],
         "carry_s_per_frame": seconds / (len(clip.frames) - 1),
+        "measured": measured,
+        "psnr_db_each": scores[spoken].psnr,
     }
+
+
+def second_keyframe(motion: ClipMotion, colouriser: EmbeddedColouriser | None, first: dict[str, Any]) -> dict[str, Any]:
+    """What the true frame in the middle brings as a second reference.
+
+    Args:
+        motion: of the clip, as it was measured with one.
+        colouriser: of the line, or None.
+        first: what `measure` gave with one.
+
+    Returns:
+        ``psnr_db_one`` and ``psnr_db_two`` keyframes over the same frames, neither keyframe among them; ``gain_db``.
+    """
+    clip, method = motion.clip, _spoken(first["psnr_db"])
+    keyframes = (0, len(clip.frames) // 2)
+    case = measure(clip, colouriser, keyframes, SECOND_EVERY, motion=motion, only=(method,))
+    before = dict(zip(first["measured"], first["psnr_db_each"], strict=True))
+    one, two = mean([before[n] for n in case["measured"]]), case["psnr_db"][method]
+    return {"psnr_db_one": one, "psnr_db_two": two, "gain_db": two - one}
 
 
 def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Means over the clips. Plain keys speak of the best method; the peers stand beside it."""
     methods = [m for m in METHODS if m in cases[0]["psnr_db"]]
-    table = {key: {m: _mean([c[key][m] for c in cases]) for m in methods} for key in ("psnr_db", "delta_e", "cdc")}
+    keys = ("psnr_db", "delta_e", "cdc", "warp_error")
+    table = {key: {m: mean_of(cases, key, m) for m in methods} for key in keys}
     spoken = _spoken(table["psnr_db"])
     peers = [m for m in ("copy", "chain") if m in methods]
     return {
@@ -200,14 +267,22 @@ def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "psnr_db": table["psnr_db"][spoken],
         "delta_e": table["delta_e"][spoken],
         "cdc": table["cdc"][spoken],
-        "cdc_truth": _mean([c["cdc_truth"] for c in cases]),
-        "colourfulness": _mean([c["colourfulness"] for c in cases]),
-        "colourfulness_truth": _mean([c["colourfulness_truth"] for c in cases]),
+        "cdc_truth": mean_of(cases, "cdc_truth"),
+        "warp_error": table["warp_error"][spoken],
+        "warp_error_truth": mean_of(cases, "warp_error_truth"),
+        "clips_steadier_than_truth": sum(c["warp_error"][spoken] < c["warp_error_truth"] for c in cases),
+        "colourfulness": mean_of(cases, "colourfulness"),
+        "colourfulness_truth": mean_of(cases, "colourfulness_truth"),
         "psnr_db_of": table["psnr_db"],
         "delta_e_of": table["delta_e"],
         "cdc_of": table["cdc"],
+        "warp_error_of": table["warp_error"],
         "gain_db_over": {m: table["psnr_db"][spoken] - table["psnr_db"][m] for m in peers},
         "clips_below": {m: sum(c["psnr_db"][spoken] < c["psnr_db"][m] for c in cases) for m in peers},
+        "second_keyframe": {
+            **{key: mean_of(cases, "second_keyframe", key) for key in ("psnr_db_one", "psnr_db_two", "gain_db")},
+            "clips_gained": sum(c["second_keyframe"]["gain_db"] > 0 for c in cases),
+        },
     }
 
 
@@ -215,7 +290,7 @@ def _methods(
     clip: TrueClip, motion: ClipMotion, source: Carried, colouriser: EmbeddedColouriser | None
 ) -> dict[str, Chroma]:
     first = np.ascontiguousarray(clip.lab(0)[..., 1:])
-    chained = _chained(first, motion)
+    chained = _Chained(first, motion)
 
     def field(n: int) -> Array:
         said = source.field(n)
@@ -229,30 +304,27 @@ def _methods(
     methods: dict[str, Chroma] = {
         "grey": lambda n: np.zeros_like(first),
         "copy": lambda n: first,
-        "chain": lambda n: next(chained),
+        "chain": chained,
         "field": field,
         "solver": solver,
     }
     if colouriser is None:
         return methods
-    steadied = AutomaticPass(motion, CoarseMotion(motion, motion.estimator, Memory()), colouriser, Memory())
-    shot, radius = timeline_of(clip).shots[0].range, ColouriseParams().steady
-    steadied.expect(shot)
-
-    def line(n: int) -> Array:
-        auto = steadied.at(n, shot, radius)
-        return colourise_frame(motion.full(n), auto, colouriser, field=source.field(n), luma=motion.luma(n))
-
-    def automatic(n: int) -> Array:
-        return colourise_frame(motion.full(n), steadied.at(n, shot, radius), colouriser)
-
-    return {**methods, "automatic": automatic, "line": line}
+    whole = Line(motion, colouriser)
+    return {**methods, "automatic": whole.chroma, "line": lambda n: whole.chroma(n, source.field(n))}
 
 
-def _chained(ab: Array, motion: ClipMotion) -> Iterator[Array]:
-    for n in range(1, len(motion.clip.frames)):
-        ab = warp(ab, motion.pair(n - 1).backward)
-        yield ab
+class _Chained:
+    """The first frame's chroma, warped from frame to frame; asked in order."""
+
+    def __init__(self, ab: Array, motion: ClipMotion) -> None:
+        self._ab, self._motion, self._n = ab, motion, 0
+
+    def __call__(self, n: int) -> Array:
+        while self._n < n:
+            self._ab = warp(self._ab, self._motion.pair(self._n).backward)
+            self._n += 1
+        return self._ab
 
 
 def embedded_if_there() -> EmbeddedColouriser | None:
@@ -265,7 +337,3 @@ def embedded_if_there() -> EmbeddedColouriser | None:
 
 def _spoken(methods: Any) -> str:
     return next(m for m in _SPOKEN if m in methods)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")

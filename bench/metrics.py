@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 
 from core.errors import ShapeError
 from core.film.colour import Array, delta_e
+from core.flow import warp, warp_valid
 
 Picture8 = NDArray[np.uint8]
 Inside = NDArray[np.bool_]
@@ -52,11 +53,85 @@ def cdc(frames: Sequence[Picture8], steps: Sequence[int] = (1, 2, 4)) -> float:
 
     Source: Zhang et al. 2023 (TCVC, arXiv 2110.04562), equation 9.
     """
-    if len(frames) < 2:
+    return cdc_of([histograms(f) for f in frames], steps)
+
+
+def cdc_of(counted: Sequence[NDArray[np.float64]], steps: Sequence[int] = (1, 2, 4)) -> float:
+    """The same from the frames' `histograms`, where frames themselves are not kept."""
+    if len(counted) < 2:
         return 0.0
-    histograms = np.stack([_histograms(f) for f in frames])
-    means = [float(np.mean(_divergence(histograms[:-step], histograms[step:]))) for step in steps if step < len(frames)]
+    together = np.stack(counted)
+    means = [float(np.mean(_divergence(together[:-step], together[step:]))) for step in steps if step < len(counted)]
     return float(np.mean(means))
+
+
+def histograms(frame: Picture8) -> NDArray[np.float64]:
+    """Normalised histogram of each channel: all that CDC asks of a frame  [(3, 256) float64]."""
+    counts = [np.bincount(frame[..., c].ravel(), minlength=256) for c in range(3)]
+    return np.stack(counts) / frame[..., 0].size
+
+
+def seen_again(forward: Array, backward: Array) -> Inside:
+    """Where a later frame shows what this one does: not hidden there, not beside a border of motion, not outside.
+
+    Args:
+        forward: from this frame to the later one  [(h, w, 2) float32 px]
+        backward: and back                         [(h, w, 2) float32 px]
+
+    Returns:
+        [(h, w) bool]
+
+    Raises:
+        ShapeError: the flows differ in size.
+
+    Source: Lai et al. 2018 ("Learning blind video temporal consistency"), as in its published evaluation.
+    """
+    back = warp(backward, forward)
+    length = _squared(forward)
+    closed = _squared(forward + back) <= 0.01 * (length + _squared(back)) + 0.5
+    along_x = np.diff(forward, axis=1, append=forward[:, -1:])
+    along_y = np.diff(forward, axis=0, append=forward[-1:])
+    even = _squared(along_x) + _squared(along_y) <= 0.01 * length + 0.002
+    return np.asarray(closed & even & (warp_valid(forward) > 0))
+
+
+def warp_error(before: Array, after: Array, forward: Array, seen: Inside) -> float:
+    """Mean square by which a picture differs from the later one seen through the flow; NaN where nothing is seen.
+
+    Args:
+        before: one frame, chroma here            [(h, w, c) float32]
+        after: the later one                      [(h, w, c) float32]
+        forward: from the one to the other        [(h, w, 2) float32 px]
+        seen: what both show, as of `seen_again`  [(h, w) bool]
+
+    Raises:
+        ShapeError: the pictures or the flow differ in size.
+
+    Source: Lai et al. 2018, equation 8 (there of R'G'B' in [0, 1]).
+    """
+    _same(before, after)
+    difference = (warp(after, forward) - before)[seen]
+    return float(np.mean(np.square(difference), dtype=np.float64)) if difference.size else float("nan")
+
+
+def flips(before: Inside, after: Inside, backward: Array) -> float:
+    """Pixels of a mask that are not what the mask before, seen through the flow, says: as a share of the mask.
+
+    Args:
+        before: mask of one frame                [(h, w) bool]
+        after: of the later one                  [(h, w) bool]
+        backward: from the later to the earlier  [(h, w, 2) float32 px]
+
+    Returns:
+        NaN where the later mask is empty.
+
+    Raises:
+        ShapeError: the masks or the flow differ in size.
+    """
+    _same(before, after)
+    moved = warp(before.astype(np.float32), backward) > 0.5
+    size = int(np.count_nonzero(after))
+    return float(np.count_nonzero(moved ^ after) / size) if size else float("nan")
 
 
 def colourfulness(rgb: Picture8) -> float:
@@ -120,9 +195,8 @@ def auc(score: NDArray[np.floating[Any]], positive: Inside) -> float:
     return float((ranks.sum() - above * (above + 1) / 2) / (above * below))
 
 
-def _histograms(frame: Picture8) -> NDArray[np.float64]:
-    counts = [np.bincount(frame[..., c].ravel(), minlength=256) for c in range(3)]
-    return np.stack(counts) / frame[..., 0].size
+def _squared(vectors: Array) -> Array:
+    return np.asarray(vectors[..., 0] ** 2 + vectors[..., 1] ** 2, np.float32)
 
 
 def _divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
