@@ -6,11 +6,16 @@ with the true one. Beside it, in the same call, the mask copied in place and the
 flow; and ours part by part, as `bench exemplar` has them: ``field`` lays what the hints alone carry over grey,
 ``solver`` spreads it by the edge-aware solver, ``line`` is the whole colouring with its network. The summary speaks of
 the line where there is one.
+
+``second_keyframe`` is what a person does next: the worst frame gets its true mask too, and the overlap of all other
+frames is told before and after. ``flips`` is how unsteady the carried mask's border is: pixels that are not what the
+mask of the frame before, moved along the flow of the true luma, says, as a share of the mask; beside it the true
+mask's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +26,11 @@ from numpy.typing import NDArray
 from bench.baselines import SolverAlone
 from bench.clips import TrueClip, evenly, mask_names, read_clip, read_masks
 from bench.exemplar import ClipMotion, carry, embedded_if_there
-from bench.metrics import iou, mean_delta_e, psnr, spill, to_8bit
+from bench.metrics import flips, iou, mean_delta_e, psnr, spill, to_8bit
+from bench.scores import mean, mean_of
 from core.colourise import Automatic, automatic_of, colourise_frame
 from core.film.colour import Array, hex_to_lab, join, lab_to_hex, srgb_to_lab
-from core.flow import warp
+from core.flow import resize_flow, warp
 from core.models.colouriser import EmbeddedColouriser
 from hints.field import HintField
 from hints.hint import Hint, HintSet
@@ -36,6 +42,10 @@ Inside = NDArray[np.bool_]
 # Chroma (H, W, 2) of a frame's luma under a field of hints, or none, and its luma at the field's size.
 Painter = Callable[[Array, HintField | None, Array], Array]
 METHODS = ("field", "solver", "line")
+KEYS = (
+    "delta_e_inside", "delta_e_flat", "delta_e_spill",
+    "iou", "iou_copy", "iou_chain", "flips", "flips_truth", "carry_s_per_frame",
+)  # fmt: skip
 
 
 def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any]:
@@ -55,14 +65,29 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
     """
     names = evenly(mask_names(data), limit)
     colouriser = embedded_if_there()
-    cases = [measure(clip, read_masks(data, clip), colouriser) for clip in (read_clip(data, n) for n in names)]
-    keys = ("delta_e_inside", "delta_e_flat", "delta_e_spill", "iou", "iou_copy", "iou_chain", "carry_s_per_frame")
-    summary: dict[str, Any] = {key: float(np.nanmean([c[key] for c in cases])) for key in keys}
+    cases = [case_of(clip, read_masks(data, clip), colouriser) for clip in (read_clip(data, n) for n in names)]
+    return {"name": "regions", "cases": cases, "summary": summarise(cases)}
+
+
+def summarise(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over the clips. Plain keys speak of the best method."""
     methods = [m for m in METHODS if m in cases[0]["of"]]
-    summary["of"] = {
-        m: {key: float(np.nanmean([c["of"][m][key] for c in cases])) for key in cases[0]["of"][m]} for m in methods
+    return {
+        "method": methods[-1],
+        **{key: mean_of(cases, key) for key in KEYS},
+        "second_keyframe": {
+            **{key: mean_of(cases, "second_keyframe", key) for key in ("iou", "iou_corrected")},
+            "clips_gained": sum(c["second_keyframe"]["iou_corrected"] > c["second_keyframe"]["iou"] for c in cases),
+        },
+        "of": {m: {key: mean_of(cases, "of", m, key) for key in cases[0]["of"][m]} for m in methods},
     }
-    return {"name": "regions", "cases": cases, "summary": {"method": methods[-1], **summary}}
+
+
+def case_of(clip: TrueClip, masks: Sequence[Inside], colouriser: EmbeddedColouriser | None) -> dict[str, Any]:
+    """One clip, and what the mask of its worst frame brings."""
+    motion = ClipMotion(clip, colouriser)
+    case = measure(clip, masks, colouriser, motion=motion)
+    return {**case, "second_keyframe": second_keyframe(motion, masks, case)}
 
 
 def measure(
@@ -71,8 +96,10 @@ def measure(
     colouriser: EmbeddedColouriser | None,
     keyframes: Sequence[int] = (0,),
     every: int = 1,
+    *,
+    motion: ClipMotion | None = None,
 ) -> dict[str, Any]:
-    """One clip.
+    """One clip, without what a second keyframe brings.
 
     Args:
         clip: with its truth.
@@ -80,22 +107,28 @@ def measure(
         colouriser: the network of the line; None: the line is left out.
         keyframes: frames on which the mask is given.
         every: measure every so many frames only.
+        motion: of the clip, with what it keeps already; made here where None.
     """
-    motion = ClipMotion(clip, colouriser)
+    motion = motion or ClipMotion(clip, colouriser)
     hints = region_hints(clip, masks, keyframes)
     source, seconds = carry(hints, clip, motion)
     copied = chained = masks[0].astype(np.float32)
-    found: dict[str, list[float]] = {k: [] for k in ("iou", "iou_copy", "iou_chain", "flat")}
+    found: dict[str, list[float]] = {k: [] for k in ("iou", "iou_copy", "iou_chain", "flips", "flips_truth", "flat")}
+    measured = [n for n in range(1, len(clip.frames)) if n not in keyframes and n % every == 0]
     painters = _painters(colouriser)
     of: dict[str, dict[str, list[float]]] = {m: {k: [] for k in ("inside", "psnr", "spill")} for m in painters}
     for n in range(1, len(clip.frames)):
         chained = warp(chained, motion.pair(n - 1).backward)
-        if n in keyframes or n % every:
+        if n not in measured:
             continue
         true_lab, inside = clip.lab(n), masks[n]
         field = source.field(n)
         luma = np.ascontiguousarray(true_lab[..., 0])
-        found["iou"].append(iou(carried_mask(source, n, inside.shape), inside))
+        carried = carried_mask(source, n, inside.shape)
+        found["iou"].append(iou(carried, inside))
+        back = resize_flow(motion.pair(n - 1).backward, (inside.shape[0], inside.shape[1]))
+        found["flips"].append(flips(carried_mask(source, n - 1, inside.shape), carried, back))
+        found["flips_truth"].append(flips(masks[n - 1], inside, back))
         found["iou_copy"].append(iou(copied > 0.5, inside))
         found["iou_chain"].append(iou(chained > 0.5, inside))
         found["flat"].append(mean_delta_e(_flat(hints, luma), true_lab, inside))
@@ -108,12 +141,12 @@ def measure(
             if len(true_rgb):
                 of[method]["psnr"].append(psnr(to_8bit(rgb)[inside], true_rgb))
             of[method]["spill"].append(spill(lab, without, inside))
-    mean = {key: float(np.nanmean(values)) for key, values in found.items()}
+    means = {key: mean(values) for key, values in found.items()}
     table = {
         method: {
-            "delta_e_inside": float(np.nanmean(values["inside"])),
-            "psnr_db_inside": float(np.mean(values["psnr"])),
-            "delta_e_spill": float(np.nanmean(values["spill"])),
+            "delta_e_inside": mean(values["inside"]),
+            "psnr_db_inside": mean(values["psnr"]),
+            "delta_e_spill": mean(values["spill"]),
         }
         for method, values in of.items()
     }
@@ -122,14 +155,33 @@ def measure(
         "clip": clip.name,
         "frames": len(found["iou"]),
         "delta_e_inside": table[spoken]["delta_e_inside"],
-        "delta_e_flat": mean["flat"],
+        "delta_e_flat": means["flat"],
         "delta_e_spill": table[spoken]["delta_e_spill"],
-        "iou": mean["iou"],
-        "iou_copy": mean["iou_copy"],
-        "iou_chain": mean["iou_chain"],
+        **{key: means[key] for key in ("iou", "iou_copy", "iou_chain", "flips", "flips_truth")},
         "carry_s_per_frame": seconds / (len(clip.frames) - 1),
         "of": table,
+        "measured": measured,
+        "iou_each": found["iou"],
     }
+
+
+def second_keyframe(motion: ClipMotion, masks: Sequence[Inside], first: Mapping[str, Any]) -> dict[str, Any]:
+    """What the true mask of the worst frame brings to all others: tracks alone, nothing is painted.
+
+    Args:
+        motion: of the clip, as it was measured with one keyframe.
+        masks: true masks of its frames.
+        first: what `measure` gave with the first frame's mask.
+
+    Returns:
+        ``frame``: the worst one; ``iou`` before and ``iou_corrected`` after, of the frames that are no keyframe.
+    """
+    before = dict(zip(first["measured"], first["iou_each"], strict=True))
+    worst = min(before, key=lambda n: before[n])
+    source, _ = carry(region_hints(motion.clip, masks, (0, worst)), motion.clip, motion)
+    others = [n for n in before if n != worst]
+    after = [iou(carried_mask(source, n, masks[n].shape), masks[n]) for n in others]
+    return {"frame": worst, "iou": mean([before[n] for n in others]), "iou_corrected": mean(after)}
 
 
 def region_hints(clip: TrueClip, masks: Sequence[Inside], keyframes: Sequence[int]) -> HintSet:

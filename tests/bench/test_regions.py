@@ -11,7 +11,8 @@ import pytest
 from skimage import data
 
 from bench.clips import TrueClip, read_clip, read_masks
-from bench.regions import measure, region_hints, run
+from bench.exemplar import ClipMotion
+from bench.regions import case_of, measure, region_hints, run, second_keyframe, summarise
 from core.errors import InputError
 
 DATA = Path(os.environ.get("POCHOIR_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -51,6 +52,37 @@ def test_every_part_of_the_line_is_told_by_itself(case):
     assert list(case["of"]) == ["field", "solver"]
     assert case["delta_e_inside"] == case["of"]["solver"]["delta_e_inside"]
     assert all(part["psnr_db_inside"] > 25 and part["delta_e_spill"] < 1 for part in case["of"].values())
+
+
+def test_the_carried_border_is_as_steady_as_the_true_one(case):
+    assert 0 <= case["flips_truth"] < 0.15
+    assert case["flips"] < case["flips_truth"] + 0.1
+
+
+def jumping(count=8):
+    """The same, but from the middle on everything jumps so far from frame to frame that motion loses it."""
+    clip, masks = passing(count)
+    jumps = [24 * max(0, n - count // 2 + 1) for n in range(count)]
+    frames, moved = (
+        [np.roll(a, by, axis=0) for a, by in zip(some, jumps, strict=True)] for some in (clip.frames, masks)
+    )
+    return TrueClip("jumping", tuple(frames), clip.numbers), moved
+
+
+def test_the_mask_of_the_worst_frame_mends_the_others():
+    clip, masks = jumping()
+    case = case_of(clip, masks, None)
+    told, each = case["second_keyframe"], dict(zip(case["measured"], case["iou_each"], strict=True))
+    assert each[told["frame"]] == min(each.values())
+    assert told["iou"] == pytest.approx(np.mean([j for n, j in each.items() if n != told["frame"]]))
+    assert told["iou_corrected"] > told["iou"]
+    alone = second_keyframe(ClipMotion(clip), masks, case)  # nothing kept from the first run
+    assert alone == told
+    summary = summarise([case])
+    assert summary["second_keyframe"] == {
+        "iou": told["iou"], "iou_corrected": told["iou_corrected"], "clips_gained": 1,
+    }  # fmt: skip
+    assert summary["iou"] == case["iou"]
 
 
 def test_hints_hold_the_mean_true_colour():
