@@ -32,13 +32,13 @@ from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken, silent
 from core.contract.stage import Timeline
 from core.errors import InputError
-from core.film.colour import Array
+from core.film.colour import Array, lab_to_hex
 from core.film.shot import shots_from_cuts
 from core.flow import DisFlow, FlowPair, resize_flow, to_working, warp
 from core.models.colouriser import EmbeddedColouriser, Looks, working_size
 from core.render.automatic import AutomaticPass
 from core.render.motion import CoarseMotion
-from hints.hint import Hint, HintSet
+from hints.hint import RADIUS, Hint, HintSet
 from hints.picture import Picture
 from hints.source import Carried
 
@@ -182,6 +182,21 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
     colouriser = embedded_if_there()
     cases = [case_of(read_clip(data, name), colouriser) for name in names]
     return {"name": "exemplar", "cases": cases, "summary": summarise(cases)}
+
+
+def true_point(name: str, n: int, lab: Array, xy: tuple[float, float]) -> Hint:
+    """A point that says the mean true colour of what lies under it.
+
+    Args:
+        name: its id.
+        n: the frame it is on.
+        lab: of that frame  [(H, W, 3) float32 Lab]
+        xy: where           [px, centres at .5]
+    """
+    h, w = lab.shape[:2]
+    yy, xx = np.ogrid[:h, :w]
+    under = (xx + 0.5 - xy[0]) ** 2 + (yy + 0.5 - xy[1]) ** 2 <= RADIUS**2
+    return Hint(name, n, "point", colour=lab_to_hex(lab[under].mean(axis=0)), xy=xy, radius=RADIUS)
 
 
 def case_of(clip: TrueClip, colouriser: EmbeddedColouriser | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ DATA = ROOT.parent / "shared" / "data"  # beside the project, where its makers k
 NAMES = (
     "points",
     "exemplar",
+    "sparse",
     "regions",
     "flow",
     "interpolate",

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.clips import TrueClip, clip_names, evenly, read_clip
-from bench.exemplar import ClipMotion, Memory, carry, embedded_if_there, reference, timeline_of
+from bench.exemplar import ClipMotion, Memory, carry, embedded_if_there, reference, timeline_of, true_point
 from bench.metrics import auc
 from core.colourise import ColouriseParams, colourise_frame
 from core.errors import WeightsError
-from core.film.colour import Array, delta_e, join, lab_to_hex, srgb_to_lab
+from core.film.colour import Array, delta_e, join, srgb_to_lab
 from core.models.colouriser import EmbeddedColouriser
 from core.render.automatic import AutomaticPass
 from core.render.motion import CoarseMotion
@@ -101,13 +101,8 @@ def points(clip: TrueClip, count: int, seed: tuple[int, ...]) -> tuple[Hint, ...
     """True points of the first frame, anywhere on it: each says the mean colour of what lies under it."""
     chance, lab = np.random.default_rng(seed), clip.lab(0)
     h, w = lab.shape[:2]
-    made = []
-    for i in range(count):
-        x, y = chance.uniform(RADIUS, w - RADIUS), chance.uniform(RADIUS, h - RADIUS)
-        yy, xx = np.mgrid[:h, :w]
-        under = (xx + 0.5 - x) ** 2 + (yy + 0.5 - y) ** 2 <= RADIUS**2
-        made.append(Hint(f"p{i}", 0, "point", colour=lab_to_hex(lab[under].mean(axis=0)), xy=(x, y), radius=RADIUS))
-    return tuple(made)
+    places = [(chance.uniform(RADIUS, w - RADIUS), chance.uniform(RADIUS, h - RADIUS)) for _ in range(count)]
+    return tuple(true_point(f"p{i}", 0, lab, xy) for i, xy in enumerate(places))
 
 
 def _sampled(
