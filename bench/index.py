@@ -27,6 +27,7 @@ NAMES = (
     "repair",
     "speed",
     "latency",
+    "carry",
     "suggestions",
     "need",
     "across",
