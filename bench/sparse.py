@@ -8,7 +8,8 @@ the first. ``both`` has as many points on the last frame as well. No points at a
 
 ``delta_e_track`` is CIEDE2000 where the points still are: at the pixels of which the walk from the first frame is sure
 (`KNOWN`), by the film's luma alone, that they show what a point was put on. These pixels are the same for every rule;
-``tracked`` is how many there are, as a share of those on the first frame.
+``delta_e_track_none`` is the automatic colour's there. ``tracked`` is how many there are, as a share of those on the
+first frame.
 
 Source of ``warped``: Zhao et al. 2023 (SVCNet). Its published script warps a picture of thin strokes with no check at
 all, and their colours fade; here the rule is granted a check, and colours that do not fade.
@@ -32,6 +33,7 @@ from bench.exemplar import ClipMotion, Line, carry, embedded_if_there, true_poin
 from bench.metrics import mean_delta_e
 from bench.scores import Scores, Steadiness, TrueFrame, mean, mean_of
 from core.errors import WeightsError
+from core.film.colour import join, srgb_to_lab
 from core.flow import closure, warp
 from core.models.colouriser import EmbeddedColouriser
 from hints.field import SILENCE, HintField
@@ -92,12 +94,15 @@ def measure(
     scores = {(t.points, rule): Scores(motion.between) for t in told for rule in t.rules}
     at_tracks: dict[tuple[int, str], list[float]] = {key: [] for key in scores}
     tracked: dict[int, list[float]] = {t.points: [] for t in told}
+    unasked: dict[int, list[float]] = {t.points: [] for t in told}
     for n in range(1, len(clip.frames) - 1):
         true = TrueFrame.of(clip, n)
         truth.add(n, true.shown, true.lab)
+        automatic = srgb_to_lab(join(true.luma, line.chroma(n)))
         for one in told:
             places = one.places(n, true.luma.shape)
             tracked[one.points].append(np.count_nonzero(places) / max(1, one.on_first))
+            unasked[one.points].append(mean_delta_e(automatic, true.lab, places))
             for rule, said in one.rules.items():
                 lab = scores[one.points, rule].add(true, line.chroma(n, said(n)))
                 at_tracks[one.points, rule].append(mean_delta_e(lab, true.lab, places))
@@ -109,6 +114,7 @@ def measure(
             **score.row,
             "warp_error_truth": truth.row["warp_error"],
             "delta_e_track": mean(at_tracks[points, rule]),
+            "delta_e_track_none": mean(unasked[points]),
             "tracked": mean(tracked[points]) if points else float("nan"),
         }
         for (points, rule), score in sorted(scores.items(), key=lambda s: (s[0][0], RULES.index(s[0][1])))
@@ -145,6 +151,7 @@ def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "clips_below": {peer: {p: sum(x < 0 for x in g) for p, g in some.items()} for peer, some in gained.items()},
         "gain_db_of_both": {p: mean(g) for p, g in both.items()},
         "clips_both_below_forward": {p: sum(x < 0 for x in g) for p, g in both.items()},
+        "delta_e_track_none": {str(p): mean_of(there["carried", p], "delta_e_track_none") for p in hinted},
         "tracked": {str(p): mean_of(there["carried", p], "tracked") for p in hinted},
         "warp_error_truth": mean_of(cases, "warp_error_truth"),
         **of,

@@ -60,6 +60,7 @@ def test_carried_points_beat_none_and_points_that_stay(cases):
     assert cases[10, "carried"]["psnr_db"] > cases[0, "carried"]["psnr_db"] + 1
     assert cases[10, "carried"]["delta_e_track"] < 0.75 * cases[10, "fixed"]["delta_e_track"]
     assert cases[10, "carried"]["delta_e_track"] < cases[10, "carried"]["delta_e"]
+    assert cases[10, "carried"]["delta_e_track"] < 0.75 * cases[10, "carried"]["delta_e_track_none"]
 
 
 def test_points_on_both_ends_beat_points_on_one(cases):
