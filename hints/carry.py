@@ -22,7 +22,7 @@ from hints import likeness, outline, propagate
 from hints.layers import NOTHING, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
 from hints.likeness import Likeness
 from hints.outline import Outline, look_of
-from hints.propagate import Carrier, Motion, walk
+from hints.propagate import Carrier, Motion, Smaller, walk
 from hints.track import Track
 
 # A track of which nothing was seen for this many frames has ended: it left the picture for good.
@@ -120,21 +120,21 @@ class Tracks:
         Raises:
             Cancelled: the token was set; frames carried so far are kept.
         """
-        for (keyframe, side), together in self._to_walk(tracks).items():
+        for (keyframe, side, _), together in self._to_walk(tracks).items():
             self._walk(keyframe, side, together, token, done or _unheard)
 
     def frames_to_carry(self, tracks: Iterable[Track]) -> int:
         """Frames that `carry` would walk through."""
         walks = self._to_walk(tracks)
-        return sum(max(len(_frames(t, side)) for t in some) for (_, side), some in walks.items())
+        return sum(max(len(_frames(t, side)) for t in some) for (_, side, _), some in walks.items())
 
-    def _to_walk(self, tracks: Iterable[Track]) -> dict[tuple[int, int], list[Track]]:
-        """Missing tracks by keyframe and side: those together are carried in one walk."""
-        walks: dict[tuple[int, int], list[Track]] = {}
+    def _to_walk(self, tracks: Iterable[Track]) -> dict[tuple[int, int, bool], list[Track]]:
+        """Missing tracks by keyframe, side and whether they are references: those together are carried in one walk."""
+        walks: dict[tuple[int, int, bool], list[Track]] = {}
         for track in tracks:
             for side in (1, -1):
                 if self._missing(track, side):
-                    walks.setdefault((track.keyframe, side), []).append(track)
+                    walks.setdefault((track.keyframe, side, track.hint.image is not None), []).append(track)
         return walks
 
     def _missing(self, track: Track, side: int) -> bool:
@@ -168,20 +168,24 @@ class Tracks:
         for i in alike:  # what likeness gathers is carried beside what motion has
             planes[i] = np.concatenate([planes[i], planes[i][1:]])
         parts = np.cumsum([0, *(len(p) for p in planes)])
-        carrier = Carrier(np.concatenate(planes))
+        dots = [int(parts[i]) for i, t in enumerate(tracks) if t.hint.mask is None and t.hint.image is None]
+        carrier = Carrier(np.concatenate(planes), dots)
         longest = max((_frames(t, side) for t in tracks), key=len)
-        for step in walk(ways.motion, keyframe, longest, ways.estimator):
+        # A reference colours every detail, down to a ball in the air; masks and points are found as well at half the size.
+        motion = ways.motion if tracks[0].hint.image is not None else Smaller(ways.motion)
+        for step in walk(motion, keyframe, longest, ways.estimator):
             token.check()
-            carried = carrier.advance(step)
-            look = self._look(step.luma) if outlines or alike else None
+            wide = step.enlarged(ways.motion.luma(step.n))
+            carried = carrier.advance(wide)
+            look = self._look(wide.luma) if outlines or alike else None
             for i, (track, end) in enumerate(zip(tracks, ends, strict=True)):
                 if not end.reached:
-                    mine, trust = carried[parts[i] : parts[i + 1]], step.trust
+                    mine, trust = carried[parts[i] : parts[i + 1]], wide.trust
                     if i in outlines and look is not None:
-                        cover, trust = outlines[i].advance(step, mine[0], look)
+                        cover, trust = outlines[i].advance(step, wide, mine[0], look)
                         mine = cover[None]
                     elif i in alike and look is not None:
-                        gathered, shown, trust = alike[i].advance(step, mine[1:3], mine[3:], look)
+                        gathered, shown, trust = alike[i].advance(wide, mine[1:3], mine[3:], look)
                         carrier.state[parts[i] + 3 : parts[i + 1]] = gathered
                         mine = np.concatenate([mine[:1], shown])
                     arrays = on_frame(track.hint, mine, trust)
@@ -207,10 +211,10 @@ class Tracks:
         wanted = [i for i, track in enumerate(tracks) if self._looked_by(track) and (planes[i][0] > 0.5).any()]
         if not wanted:
             return {}, {}
-        look = self._look(self.ways.motion.luma(keyframe))
+        look, luma = self._look(self.ways.motion.luma(keyframe)), Smaller(self.ways.motion).luma(keyframe)
         references = [i for i in wanted if tracks[i].hint.image is not None]
         return (
-            {i: Outline(planes[i][0], look) for i in wanted if i not in references},
+            {i: Outline(planes[i][0], luma, look) for i in wanted if i not in references},
             {i: Likeness(planes[i][1:], planes[i][0], look) for i in references},
         )
 

@@ -77,10 +77,10 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
 
 
 def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
-    """One region between its keyframes: both sides speak, the better known and the nearer one louder.
+    """One region between its keyframes: both sides speak, the better known one louder.
 
     Args:
-        sides: layers of one region, each with its keyframe's nearness  (0, 1]
+        sides: layers of one region, each with how loud it speaks besides  (0, …)
         size: (h, w) of the frame
 
     Returns:
@@ -88,8 +88,10 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
     """
     if len(sides) == 1:
         return sides[0][0]
-    whole = [(_whole(layer, size), nearness) for layer, nearness in sides]
-    voices = [layer.trust**3 * np.float32(nearness) for layer, nearness in whole]
+    whole = [(_whole(layer, size), loud) for layer, loud in sides]
+    # Of a mask, what is trusted is where it is, not where it is not; so the track as a whole is believed there.
+    power = 3 if sides[0][0].spreads else 1
+    voices = [layer.trust**power * np.float32(loud) for layer, loud in whole]
     total = np.maximum(np.sum(np.stack(voices), axis=0), np.float32(1e-9))
     cover, trust, weight = (np.zeros(size, np.float32) for _ in range(3))
     ab = np.zeros((*size, 2), np.float32)

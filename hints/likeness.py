@@ -19,8 +19,7 @@ import numpy as np
 
 from core.film.colour import Array
 from core.guided import upsample_chroma
-from hints.outline import resized, shrunk
-from hints.propagate import Step
+from hints.propagate import Step, resized, walking_size
 
 VERSION = 1
 
@@ -127,11 +126,11 @@ def _apart(ones: Array, others: Array) -> Array:
 
 def _grid(plane: Array) -> tuple[int, int]:
     """(w, h) at which places ask in a frame of this plane's size."""
-    w, h = shrunk(plane)
+    w, h = walking_size(plane)
     return -(-w // COARSER), -(-h // COARSER)
 
 
 def _thinned(look: Array, plane: Array) -> Array:
     """Looks of the places that ask, row by row  [(P, C) float32]."""
-    w, h = shrunk(plane)
+    w, h = walking_size(plane)
     return np.ascontiguousarray(look.reshape(h, w, -1)[::COARSER, ::COARSER]).reshape(-1, look.shape[1])

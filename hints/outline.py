@@ -19,14 +19,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.camera import camera_motion
 from core.film.colour import Array
 from core.guided import upsample_chroma
-from hints.propagate import Step
+from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
+from hints.propagate import Step, resized, walking_size
 
-VERSION = 2
+VERSION = 3
 Inside = NDArray[np.bool_]
 
-SHRINK = 2  # outlines are found at this fraction of the working size
 HIDDEN = 160  # width of the classifier's hidden layer
 RIDGE = 1e-2  # of the mean square of its features
 KEPT = 0.8  # share of what was learned on the way that the next frame leaves
@@ -36,7 +37,9 @@ MORE_SAMPLES = (800, 800, 300)  # and on each frame after it
 NEAR_PX, REACH_PX = 61, 31  # windows about the region: of what it is told from, and of where it may be next [px at 320]
 SURE = 0.7  # probability from which an answer is learned from
 # How loud motion step by step, appearance and motion from the keyframe speak; appearance yields to believed motion.
-BY_STEP, BY_LOOKS, BY_KEYFRAME, YIELDS = 1.0, 0.5, 0.5, 0.9
+BY_STEP, BY_LOOKS, BY_KEYFRAME, YIELDS = 1.0, 0.5, 0.75, 0.9
+# How loud motion beside the camera's, and what was seen behind, speak beside looks.
+BY_MOTION, BY_BACKDROP = 4.0, 1.0
 # Mean trust of the motion over the region, and around a pixel, between which the mask that motion carried is kept.
 CARRIED_WELL, CARRIED_HERE = (0.6, 0.9), (0.5, 0.9)
 # Odds between which appearance takes away belief in a motion it speaks against: on even ground any motion seems right.
@@ -51,52 +54,69 @@ class Outline:
     """One region's mask, followed away from its keyframe to one side.
 
     Args:
-        cover: the mask on the keyframe  [(h, w) float32 [0, 1]]
+        cover: the mask on the keyframe  [(H, W) float32 [0, 1]]
+        luma: the keyframe's, at the size of outlines  [(h, w) float32 [0, 100] L*]
         look: the keyframe's, as of `look_of`
     """
 
-    def __init__(self, cover: Array, look: Array) -> None:
-        self._size = shrunk(cover)
-        self._chance = np.random.default_rng(0)
-        self._cover = self._small(cover)
+    def __init__(self, cover: Array, luma: Array, look: Array) -> None:
+        self._size = walking_size(cover)
+        self._draw = np.random.default_rng(0)
+        self._cover = resized(cover, self._size)
         inside = self._cover > 0.5
         self._area = int(inside.sum())
         chosen = self._choose(inside, np.ones_like(inside), SAMPLES)
         self._classifier = Classifier(look[chosen], inside.ravel()[chosen])
+        self._backdrop = Backdrop(luma, self._cover)
 
-    def advance(self, step: Step, carried: Array, look: Array) -> tuple[Array, Array]:
+    def advance(self, step: Step, wide: Step, carried: Array, look: Array) -> tuple[Array, Array]:
         """Follow the region to the walk's next frame.
 
         Args:
-            step: of the walk.
-            carried: the mask as motion from the keyframe has it  [(h, w) float32 [0, 1]]
+            step: of the walk, at the size of outlines.
+            wide: the same step at the size of the mask.
+            carried: the mask as motion from the keyframe has it  [(H, W) float32 [0, 1]]
             look: the frame's, as of `look_of`
 
         Returns:
-            Cover and trust  [(h, w) float32 [0, 1] each]
+            Cover and trust  [(H, W) float32 [0, 1] each]
         """
         carried = np.clip(carried, 0, 1)
-        before, mask, trust = self._warped(step), self._small(carried), self._small(step.trust)
+        before, mask, trust = step.before.of(self._cover), resized(carried, self._size), step.trust
         if (before > 0.5).sum() < LOST * self._area:
             self._cover = found = self._sought(look)
-            return self._enlarged(step, np.zeros_like(carried), found, np.zeros_like(found))
+            self._backdrop.forget()
+            return self._enlarged(step, wide, np.zeros_like(carried), found, np.zeros_like(found))
         possible = self._around(np.maximum(before, mask) > 0.3, REACH_PX)
         odds = np.full(possible.shape, -LOUD, np.float32)
         odds[possible] = np.clip(self._classifier.odds(look[possible.ravel()]), -LOUD, LOUD)
-        against = _between(np.where(mask > 0.5, -odds, odds), AGAINST) * possible
+        told = self._told(step, before)
+        side = np.where(mask > 0.5, np.float32(-1), np.float32(1))
+        # Looks must not speak for it: motion alone errs on water and smoke.
+        doubted = np.minimum(side * odds + 1, side * (odds + told))
+        against = _between(doubted, AGAINST) * possible
         trust = trust * (1 - cv2.GaussianBlur(against, (0, 0), 2.0))
-        soft = 0.5 * (before + cv2.GaussianBlur(before, (0, 0), 1.5))
         # What has just come into view is not the region's unless it looks so, twice as clearly as elsewhere.
-        new = 1 - self._small(step.before.trust)
-        by_step = np.float32(BY_STEP) * _odds(soft) * (1 - 0.7 * new) - new
-        heard = (by_step + np.float32(BY_LOOKS) * (1 + new) * odds) * (1 - np.float32(YIELDS) * trust)
-        heard += np.float32(BY_KEYFRAME) * trust * _odds(mask)
-        found = np.where(possible, 1 / (1 + np.exp(-heard)), 0).astype(np.float32)
-        found = np.asarray(cv2.medianBlur(np.rint(found * 255).astype(np.uint8), 5), np.float32) / np.float32(255)
+        new = 1 - step.before.trust
+        by_step = np.float32(BY_STEP) * _odds(before) * (1 - 0.7 * new) - new
+        heard = by_step + np.float32(BY_LOOKS) * ((1 + new) * odds + told)
+        heard = heard * (1 - np.float32(YIELDS) * trust) + np.float32(BY_KEYFRAME) * trust * _odds(mask)
+        heard += by_surface(step.luma, _chance(heard) * possible)
+        found = _chance(heard) * possible
         kept = self._kept(mask, trust) * (1 - against)
         self._cover = found + kept * (mask - found)
         self._learn(look)
-        return self._enlarged(step, carried, found, kept)
+        self._backdrop.learn(step.luma, self._cover)
+        return self._enlarged(step, wide, carried, found, kept)
+
+    def _told(self, step: Step, before: Array) -> Array:
+        """Odds by how places move, and by whether they show what stood behind  [(h, w) float32]."""
+        flow = step.before.flow
+        beside = step.before.trust * ~self._around(before > 0.3, ASIDE_PX)
+        camera = camera_motion(flow, beside)
+        moves = by_motion(flow, camera, step.before.trust, before, self._around(before > 0.5, NEAR_PX))
+        behind = self._backdrop.odds(step.luma, bent(camera, flow, beside), beside, before)
+        return np.asarray(np.float32(BY_MOTION) * moves + np.float32(BY_BACKDROP) * behind, np.float32)
 
     def _sought(self, look: Array) -> Array:
         """The region where it may have come into view again, or nothing  [(h, w) float32 [0, 1]]."""
@@ -124,68 +144,40 @@ class Outline:
         chosen = self._choose(inside, sure, MORE_SAMPLES)
         self._classifier.learn(look[chosen], inside.ravel()[chosen])
 
-    def _enlarged(self, step: Step, carried: Array, found: Array, kept: Array) -> tuple[Array, Array]:
-        """Cover and trust at working size, the border along the luma's."""
+    def _enlarged(self, step: Step, wide: Step, carried: Array, found: Array, kept: Array) -> tuple[Array, Array]:
+        """Cover and trust at the mask's size, the border along the luma's."""
         sure = cv2.GaussianBlur(np.abs(2 * found - 1), (0, 0), 2.0) * (found > 0.5)
-        luma = self._small(step.luma)
-        up = upsample_chroma(luma, np.dstack([found, sure]).astype(np.float32), step.luma)
-        h, w = step.luma.shape
-        share = np.asarray(cv2.resize(kept, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
+        up = upsample_chroma(step.luma, np.dstack([found, sure]).astype(np.float32), wide.luma)
+        share = resized(kept, (carried.shape[1], carried.shape[0]))
         cover = np.clip(up[..., 0] + share * (carried - up[..., 0]), 0, 1)
-        return cover, np.maximum(step.trust, np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
-
-    def _warped(self, step: Step) -> Array:
-        """The mask of the frame before, as this frame sees it  [(h, w) float32 [0, 1]]."""
-        h, w = step.luma.shape
-        y, x = np.mgrid[0:h, 0:w].astype(np.float32)
-        width, height = self._size
-        dx, dy = self._small(step.before.x - x) * (width / w), self._small(step.before.y - y) * (height / h)
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        return np.asarray(
-            cv2.remap(self._cover, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
-        )
+        return cover, np.maximum(wide.trust, np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
 
     def _choose(self, inside: Inside, sure: Inside, counts: tuple[int, int, int]) -> NDArray[np.intp]:
         """Places to learn from: of the region, near it, and anywhere else."""
         chosen = []
         for which, count in zip((inside, ~inside & self._around(inside, NEAR_PX), ~inside), counts, strict=True):
             places = np.flatnonzero(which & sure)
-            chosen.append(self._chance.choice(places, min(count, len(places)), replace=False))
+            chosen.append(self._draw.choice(places, min(count, len(places)), replace=False))
         return np.concatenate(chosen)
 
     def _around(self, inside: Inside, px: int) -> Inside:
         side = max(3, round(px * max(self._size) / 320) // 2 * 2 + 1)
         return np.asarray(cv2.dilate(inside.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
-    def _small(self, plane: Array) -> Array:
-        return resized(plane, self._size)
-
 
 def look_of(luma: Array, seen: Array) -> Array:
     """What every place of a frame looks like: the same for all outlines that are followed through it.
 
     Args:
-        luma: the frame's  [(h, w) float32 [0, 100] L*]
+        luma: the frame's  [(H, W) float32 [0, 100] L*]
         seen: its features, as of `core.models.colouriser.Looks`
 
     Returns:
-        Of each place at the size of outlines, row by row  [(h // SHRINK * w // SHRINK, C) float32]
+        Of each place at the size of outlines, row by row  [(h * w, C) float32]
     """
-    size = shrunk(luma)
+    size = walking_size(luma)
     planes = [*_tones(resized(luma, size)), *(resized(seen[..., k], size) for k in range(seen.shape[2]))]
     return np.stack([plane.ravel() for plane in planes], axis=1)
-
-
-def shrunk(plane: Array) -> tuple[int, int]:
-    """(w, h) at which outlines are found in a frame of this plane's size."""
-    h, w = plane.shape
-    return max(1, w // SHRINK), max(1, h // SHRINK)
-
-
-def resized(plane: Array, size: tuple[int, int]) -> Array:
-    """A plane at another size (w, h): brought down by area, or up linearly  [(h, w) float32]."""
-    way = cv2.INTER_AREA if plane.shape[1] > size[0] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(np.ascontiguousarray(plane, np.float32), size, interpolation=way), np.float32)
 
 
 class Classifier:
@@ -246,6 +238,10 @@ def _tones(luma: Array) -> list[Array]:
 def _odds(share: Array) -> Array:
     clear = np.clip(share, np.float32(1e-3), np.float32(1 - 1e-3))
     return np.asarray(np.log(clear / (1 - clear)), np.float32)
+
+
+def _chance(odds: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-odds)), np.float32)
 
 
 def _between(value: Array, ends: tuple[float, float]) -> Array:

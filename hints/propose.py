@@ -26,8 +26,8 @@ from core.flow import tone_of, toned
 from core.models.colouriser import Looks
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
-from hints.outline import Classifier, look_of, shrunk
-from hints.propagate import Motion
+from hints.outline import Classifier, look_of
+from hints.propagate import Motion, walking_size
 from hints.track import frame_of
 
 CANDIDATES = 4  # frames of a shot that are looked at
@@ -109,7 +109,7 @@ class Appearance:
         for tone in dict.fromkeys(example.tone for example in self.examples):
             shown = np.clip(toned(luma, tone_of(luma), tone), 0, 100)
             look = look_of(shown, self._looks.features(shown))
-            w, h = shrunk(luma)
+            w, h = walking_size(luma)
             inside = _largest(self._classifier.odds(look).reshape(h, w), self._least())
             if not inside.any():
                 continue
@@ -127,7 +127,7 @@ class Appearance:
         return _SMALLEST * min(int(example.inside.sum()) for example in self.examples)
 
     def _example(self, luma: Array, inside: Inside) -> Example:
-        small = cv2.resize(inside.astype(np.float32), shrunk(luma), interpolation=cv2.INTER_AREA) > 0.5
+        small = cv2.resize(inside.astype(np.float32), walking_size(luma), interpolation=cv2.INTER_AREA) > 0.5
         return Example(look_of(luma, self._looks.features(luma)), np.asarray(small), tone_of(luma))
 
 

@@ -88,8 +88,8 @@ def test_the_same_film_gives_the_same_colours_to_the_bit():
 def test_those_that_look_alike_and_differ_are_believed_less():
     rng = np.random.default_rng(0)
     h, w = 64, 96
-    look = np.zeros((h // 2 * w // 2, 2), np.float32)
-    left = np.tile(np.arange(w // 2) < w // 4, h // 2)
+    look = np.zeros((h * w, 2), np.float32)
+    left = np.tile(np.arange(w) < w // 2, h)
     look[:, 0] = np.where(left, -1, 1)
     look[:, 1] = rng.normal(0, 1e-3, len(look))
     ab = np.zeros((2, h, w), np.float32)

@@ -88,18 +88,28 @@ def test_what_passes_in_front_is_not_coloured_and_what_was_hidden_is_found_again
     found = [covers(source, source.tracks[0], n) > 0.5 for n in range(22)]
     going, hidden, back = range(5, 10), range(12, 15), range(18, 22)
     assert np.mean([iou(found[n], film.mask(n)) for n in going]) > 0.8
-    assert max(found[n].mean() for n in hidden) < 0.002
-    assert np.mean([iou(found[n], film.mask(n)) for n in back]) > 0.6
+    assert found[12].mean() < 0.006  # its last sliver goes a frame late
+    assert not any(found[n].any() for n in hidden[1:])
+    assert np.mean([iou(found[n], film.mask(n)) for n in back]) > 0.85
     by_motion = carried(film, masked(film), None)
     assert min(covers(by_motion, by_motion.tracks[0], n).mean() for n in hidden) > 0.01
 
 
-def test_what_motion_carries_well_is_left_as_it_is():
+def test_what_motion_carries_well_is_hardly_changed_and_never_for_the_worse():
     film = Film(7, step=1.5)
     plain, looked = (carried(film, masked(film), looks) for looks in (None, Tones()))
-    assert overlap(film, looked, range(1, 7)) > 0.93
+    assert overlap(film, looked, range(1, 7)) > max(0.95, overlap(film, plain, range(1, 7)))
     for n in range(1, 7):
-        assert np.abs(covers(looked, looked.tracks[0], n) - covers(plain, plain.tracks[0], n)).mean() < 0.004
+        assert np.abs(covers(looked, looked.tracks[0], n) - covers(plain, plain.tracks[0], n)).mean() < 0.005
+
+
+@pytest.mark.parametrize(("pan", "kept"), [(0.0, 0.65), (3.0, 0.8)])
+def test_what_looks_the_same_and_moves_with_the_camera_is_not_the_regions(pan, kept):
+    """Patch and ground of one texture's tones: looks cannot tell them, only that the patch moves by itself."""
+    film = Film(12, step=4.0, ground_step=pan)
+    film.patch = film.patch - film.patch.mean() + film.ground.mean()
+    by_motion, all_told = (overlap(film, carried(film, masked(film), looks), range(1, 12)) for looks in (None, Tones()))
+    assert all_told > max(kept, by_motion + 0.07)
 
 
 def test_the_same_film_gives_the_same_outline_to_the_bit():
