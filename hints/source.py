@@ -19,7 +19,7 @@ from core.film.timebase import FrameRange
 from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
 from hints.colour_rule import anchor_of, asked
-from hints.field import HintField, Layer, blend, compose, unite
+from hints.field import HintField, Layer, blend, compose, lay_over, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
 from hints.layers import NOTHING, Kept
@@ -29,6 +29,7 @@ from hints.track import Track, group_of, tracks_of
 VERSION = 3
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
+FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
 _FIELDS_HELD = 4
 _LAYERS_HELD = 96  # layers of one frame that are at hand for the next question about it
 
@@ -156,6 +157,17 @@ class Carried:
         """What one region's hints say of frame ``n``, apart from all others: its mask, trust and chroma."""
         return next(iter(self._layers(n, [t for t in self._speaking(n) if t.hint.region == region]).values()), None)
 
+    def found(self, track: Track) -> float | None:
+        """Share of its keyframe that was found in a reference from elsewhere; None for all other hints."""
+        if not self._tracks.from_elsewhere(track):
+            return None
+        kept = self.on_keyframe(track)
+        return float((kept.trust >= FOUND).sum() / (self.size[0] * self.size[1]))
+
+    def on_keyframe(self, track: Track) -> Kept:
+        """What a track says of its keyframe, at working size; empty where that is nothing."""
+        return self._tracks.at(track, track.keyframe) or NOTHING
+
     def age(self, n: int) -> Array:
         """Frames from ``n`` to the nearest keyframe that speaks of a place; 0 where none does  [(h, w) float32]."""
         far = np.full(self.size, np.inf, np.float32)
@@ -196,7 +208,9 @@ class Carried:
         """Layers in order, one for each region or hint that stands for itself, its keyframes blended."""
         luma: Array | None = None
         groups: dict[tuple[str, ...], dict[tuple[int, float], list[Layer]]] = {}
-        for track in speaking:
+        strange = {track.place for track in speaking if self._tracks.from_elsewhere(track)}
+        # What shows the very frame lies over what was only matched to it.
+        for track in sorted(speaking, key=lambda t: t.place not in strange):
             luma = self._motion.luma(n) if luma is None else luma
             layer = self._layer(track, n, luma)
             if layer.cover.size == 0:
@@ -207,7 +221,8 @@ class Carried:
             sides.setdefault(keyframe, []).append(layer)
         layers: dict[tuple[str, ...], Layer] = {}
         for group, sides in groups.items():
-            united = [(unite(some, self.size), nearness) for (_, nearness), some in sides.items()]
+            join = lay_over if strange and group[0] == "reference" else unite
+            united = [(join(some, self.size), nearness) for (_, nearness), some in sides.items()]
             layers[group] = blend(united, self.size)
         return layers
 

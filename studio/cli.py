@@ -178,7 +178,8 @@ def _bench(commands: Commands) -> None:
     c.add_argument(
         "name",
         metavar="NAME",
-        help="points, exemplar, regions, across, need, flow, interpolate, repair, speed, latency, suggestions",
+        help="points, exemplar, regions, across, references, need, flow, interpolate, repair, speed, latency, "
+        "suggestions",
     )
     c.add_argument("--data", metavar="DIR", help="folder of test films")
     c.add_argument("--limit", type=int, metavar="N", help="at most so many cases")
