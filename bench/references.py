@@ -69,7 +69,8 @@ def photographed(rgb: Array) -> Array:
     h, w = rgb.shape[:2]
     top, left = round(0.05 * h), round(0.05 * w)
     nearer = np.ascontiguousarray(rgb[top : h - top, left : w - left][:, ::-1])
-    lab = srgb_to_lab(cv2.resize(nearer, (round(0.75 * w), round(0.75 * h)), interpolation=cv2.INTER_AREA))
+    smaller = cv2.resize(nearer, (round(0.75 * w), round(0.75 * h)), interpolation=cv2.INTER_AREA)
+    lab = srgb_to_lab(np.asarray(smaller, np.float32))
     light = np.linspace(0.8, 1.1, lab.shape[1], dtype=np.float32)
     luma = np.clip(100 * (lab[..., 0] / 100) ** np.float32(0.8) * light, 0, 100)
     return join(np.asarray(luma, np.float32), np.ascontiguousarray(lab[..., 1:]))
@@ -159,7 +160,7 @@ def read(data: Path, name: str) -> tuple[TrueClip, dict[str, Array]]:
     """
     path = data / "cuts.json"
     told = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    cuts = next((v for k, v in told.items() if k.startswith(f"clips/{name}/")), [])
+    cuts: list[int] = next((v for k, v in told.items() if k.startswith(f"clips/{name}/")), [])
     whole = read_clip(data, name, max_frames=cuts[1] if len(cuts) > 1 else MAX_FRAMES)
     end = cuts[0] if cuts else len(whole.frames)
     shown = {"later": whole.rgb(end // 2), "photograph": photographed(whole.rgb(0))}

@@ -53,8 +53,10 @@ ERROR, OF_SPREAD, OF_STRANGE, OF_BACK = 2.23, 0.87, 1.39, -3.05
 LEAST_SPREAD, STRANGEST = 10.0, 1.5
 OF_AUTOMATIC = 250.0  # what the automatic colour is expected to err by, by which trust is measured
 BACK = 0.06  # of the width: what comes back nearer than this has led back
-# Shares that lead back between which the picture is believed to show anything of this scene.
-OF_THIS = (0.36, 0.46)
+# Share that must lead back, or else the picture is of something else: of 16 pictures of other films, 0.39 at most.
+OF_THIS = 0.45
+# Trust below which nothing is said: a whole frame of faint hints is heard as loud as one clear one.
+FAINT = 0.3
 # Trust from which what was carried needs nothing more, and below which it is asked for anew; and the share of what is
 # found on each frame against what was gathered before it.
 KNOWN, UNKNOWN, GATHERED = 0.5, 0.35, 0.3
@@ -148,7 +150,8 @@ def agreements(one: Array, other: Array) -> tuple[Array, Array]:
     correlation = cross / np.maximum(length, np.float32(1e-6))
     # Where either has detail there is something to compare: what one shows and the other does not is a difference.
     much = np.maximum(of_a, of_b)
-    return np.clip(correlation, -1, 1), much / (much + np.float32(CONTRAST**2))
+    weight = np.asarray(much / (much + np.float32(CONTRAST**2)), np.float32)
+    return np.clip(correlation, -1, 1), weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +230,7 @@ def _features(luma: Array, given: Array | None = None) -> tuple[Array, Array]:
     low, high = np.percentile(luma, (1, 99))
     even = np.clip((luma - low) * (255 / max(1.0, high - low)), 0, 255).astype(np.uint8)
     mask = None if given is None else (given > 0.99).astype(np.uint8)
-    points, features = cv2.SIFT_create(nfeatures=3000, contrastThreshold=0.02).detectAndCompute(even, mask)
+    points, features = cv2.SIFT.create(nfeatures=3000, contrastThreshold=0.02).detectAndCompute(even, mask)
     if features is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
     return np.array([p.pt for p in points], np.float32), np.asarray(features, np.float32)
@@ -242,7 +245,7 @@ class _Memory:
         chosen = np.random.default_rng(0).permutation(len(seen))[:PLACES]
         self._seen = self._plain(seen[chosen])
         self._told = np.column_stack([ab[chosen], np.square(ab[chosen]).sum(axis=1)])
-        self._back, self._believed = 0.0, np.float32(0)
+        self._back = 0.0
 
     @staticmethod
     def of(told: Array, ab: Array, alpha: Array, luma: Array, looks: Looks) -> _Memory | None:
@@ -262,7 +265,7 @@ class _Memory:
         if not given.any():
             return None
         seen = thinned(look_of(plain, looks.features(plain)), told)[given]
-        memory = _Memory(seen, np.stack([resized(plane, grid).ravel()[given] for plane in cv2.split(ab)], axis=1))
+        memory = _Memory(seen, np.stack([resized(ab[..., c], grid).ravel()[given] for c in range(2)], axis=1))
         return memory if memory._meet(luma, look_of(luma, looks.features(luma))) else None
 
     def _meet(self, luma: Array, look: Array) -> bool:
@@ -273,8 +276,7 @@ class _Memory:
         returned = chosen[far.argmin(axis=0)[far.argmin(axis=1)]]
         distance = np.hypot(chosen % w - returned % w, chosen // w - returned // w)
         self._back = float((distance < BACK * w).mean())
-        self._believed = np.float32(np.clip((self._back - OF_THIS[0]) / (OF_THIS[1] - OF_THIS[0]), 0, 1))
-        return bool(self._believed > 0)
+        return self._back >= OF_THIS
 
     def ask(self, luma: Array, look: Array, lack: Array | None = None) -> tuple[Array, Array]:
         """Chroma of what looks alike, and trust in it.
@@ -308,8 +310,8 @@ class _Memory:
         spread = np.maximum(mean[:, 2] - np.square(mean[:, :2]).sum(axis=1), 0)
         strange = np.minimum(np.float32(ALIKE) * likest, np.float32(STRANGEST))
         error = np.exp(ERROR + OF_SPREAD * np.log(spread + LEAST_SPREAD) + OF_STRANGE * strange + OF_BACK * self._back)
-        trust = self._believed * np.float32(OF_AUTOMATIC) / (np.float32(OF_AUTOMATIC) + error)
-        return np.column_stack([mean[:, :2], trust]).astype(np.float32)
+        trust = np.float32(OF_AUTOMATIC) / (np.float32(OF_AUTOMATIC) + error)
+        return np.column_stack([mean[:, :2], np.where(trust < FAINT, 0, trust)]).astype(np.float32)
 
     def _plain(self, look: Array) -> Array:
         return np.asarray((look - self._mean) / self._scale, np.float32)

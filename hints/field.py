@@ -89,7 +89,7 @@ def lay_over(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
     if len(layers) == 1:
         return layers[0]
     amount, weight = _stacked(layers, size)
-    ab = amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None]
+    ab = np.asarray(amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None], np.float32)
     return Layer((slice(0, size[0]), slice(0, size[1])), ab, (weight > 0).astype(np.float32), weight, True)
 
 
