@@ -31,6 +31,7 @@ NAMES = (
     "suggestions",
     "need",
     "across",
+    "references",
 )
 HAVE_STILLS = frozenset({"points", "suggestions"})
 NEEDS_NO_DATA = frozenset({"speed", "latency"})

@@ -18,8 +18,9 @@ from core.contract.progress import CancelToken
 from core.film.colour import Array
 from core.flow import FlowEstimator
 from core.models.colouriser import Looks
-from hints import likeness, outline, propagate
-from hints.layers import NOTHING, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
+from hints import elsewhere, likeness, outline, propagate
+from hints.elsewhere import Elsewhere, shows
+from hints.layers import NOTHING, Arrays, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
 from hints.likeness import Likeness
 from hints.outline import Outline, look_of
 from hints.propagate import Carrier, Motion, Smaller, walk
@@ -62,6 +63,8 @@ class Tracks:
     def __init__(self, ways: Ways) -> None:
         self.ways = ways
         self._keys: dict[tuple[str, int, int], list[str]] = {}
+        self._is_frame: dict[str, bool] = {}
+        self._matches: dict[str, Elsewhere] = {}
 
     def at(self, track: Track, n: int) -> Kept | None:
         """A track on frame ``n`` of its reach; None where nothing of it is there.
@@ -78,14 +81,45 @@ class Tracks:
         """A track on frame ``n`` as far as it is kept; empty where nothing of it is there."""
         ways = self.ways
         if n == track.keyframe:
-            hint = track.hint
-            return unpack(on_keyframe(hint, planes_of(hint, ways.source_size, ways.size)))
+            return unpack(self._on_keyframe(track))
         arrays = ways.store.get(self.key(track, n))
         if arrays is not None:
             return unpack(arrays)
         end = ways.store.get(self._end_key(track, 1 if n > track.keyframe else -1))
         # Beyond its end nothing was kept, because nothing is there.
         return NOTHING if end is not None and abs(n - track.keyframe) > int(end["frames"][0]) else None
+
+    def from_elsewhere(self, track: Track) -> bool:
+        """Whether a track is of a reference that does not show its keyframe."""
+        if track.hint.image is None:
+            return False
+        key = self._match_key(track)
+        if key not in self._is_frame:
+            self._is_frame[key] = shows(track.hint.image, self.ways.motion.luma(track.keyframe))
+        return not self._is_frame[key]
+
+    def _match_key(self, track: Track) -> str:
+        return fingerprint("from elsewhere", self.key(track, track.keyframe))
+
+    def _matched(self, track: Track) -> Elsewhere:
+        key, ways, image = self._match_key(track), self.ways, track.hint.image
+        assert image is not None  # asked for only where `from_elsewhere` says so
+        matched = self._matches.get(key)
+        if matched is None:
+            matched = Elsewhere(image, ways.motion.luma(track.keyframe), ways.estimator, ways.looks)
+            self._matches = {key: matched}  # asked for to one side and then to the other
+        return matched
+
+    def _on_keyframe(self, track: Track) -> Arrays:
+        hint, ways = track.hint, self.ways
+        if not self.from_elsewhere(track):
+            return on_keyframe(hint, planes_of(hint, ways.source_size, ways.size))
+        arrays = ways.store.get(self._match_key(track))
+        if arrays is None:
+            planes = self._matched(track).planes
+            arrays = on_frame(hint, planes[:3], planes[3])
+            ways.store.put(self._match_key(track), arrays)
+        return arrays
 
     def key(self, track: Track, n: int) -> str:
         """Content key of a track on frame ``n``: all that lies between its keyframe and there is in it."""
@@ -162,7 +196,11 @@ class Tracks:
         done: Callable[[int], None],
     ) -> None:
         ways = self.ways
-        planes = [planes_of(t.hint, ways.source_size, ways.size) for t in tracks]
+        strange = {i: self._matched(t) for i, t in enumerate(tracks) if self.from_elsewhere(t)}
+        planes = [
+            strange[i].planes if i in strange else planes_of(t.hint, ways.source_size, ways.size)
+            for i, t in enumerate(tracks)
+        ]
         ends = [_Ending(len(_frames(t, side))) for t in tracks]
         outlines, alike = self._outlines(keyframe, tracks, planes)
         for i in alike:  # what likeness gathers is carried beside what motion has
@@ -171,13 +209,13 @@ class Tracks:
         dots = [int(parts[i]) for i, t in enumerate(tracks) if t.hint.mask is None and t.hint.image is None]
         carrier = Carrier(np.concatenate(planes), dots)
         longest = max((_frames(t, side) for t in tracks), key=len)
-        # A reference colours every detail, down to a ball in the air; masks and points are found as well at half the size.
+        # A reference colours every detail, down to a ball in the air; masks and points are as good at half the size.
         motion = ways.motion if tracks[0].hint.image is not None else Smaller(ways.motion)
         for step in walk(motion, keyframe, longest, ways.estimator):
             token.check()
             wide = step.enlarged(ways.motion.luma(step.n))
             carried = carrier.advance(wide)
-            look = self._look(wide.luma) if outlines or alike else None
+            look = self._look(wide.luma) if outlines or alike or (strange and ways.looks) else None
             for i, (track, end) in enumerate(zip(tracks, ends, strict=True)):
                 if not end.reached:
                     mine, trust = carried[parts[i] : parts[i + 1]], wide.trust
@@ -188,6 +226,10 @@ class Tracks:
                         gathered, shown, trust = alike[i].advance(wide, mine[1:3], mine[3:], look)
                         carrier.state[parts[i] + 3 : parts[i + 1]] = gathered
                         mine = np.concatenate([mine[:1], shown])
+                    elif i in strange:
+                        gathered, trust = strange[i].advance(step, mine, look)
+                        carrier.state[parts[i] : parts[i + 1]] = gathered
+                        mine = gathered[:3]
                     arrays = on_frame(track.hint, mine, trust)
                     ways.store.put(self.key(track, step.n), arrays)
                     end.saw(nothing=arrays["cover"].size == 0)
@@ -197,19 +239,23 @@ class Tracks:
         for track, end in zip(tracks, ends, strict=True):
             self._put_end(track, side, end.frames)
 
-    def _looked_by(self, track: Track) -> tuple[int, str] | None:
+    def _looked_by(self, track: Track) -> tuple[object, ...] | None:
         """What follows a track by what it looks like, as keys hold it; None: motion alone carries it."""
         looks, hint = self.ways.looks, track.hint
-        if looks is None or (hint.mask is None and hint.image is None):
-            return None
-        return likeness.VERSION if hint.image is not None else outline.VERSION, looks.fingerprint
+        if hint.image is not None:
+            return likeness.VERSION, elsewhere.VERSION, looks.fingerprint if looks is not None else None
+        return None if looks is None or hint.mask is None else (outline.VERSION, looks.fingerprint)
 
     def _outlines(
         self, keyframe: int, tracks: Sequence[Track], planes: Sequence[Array]
     ) -> tuple[dict[int, Outline], dict[int, Likeness]]:
         """By place in ``tracks``: outlines of those that have masks, likenesses of those that are references."""
-        wanted = [i for i, track in enumerate(tracks) if self._looked_by(track) and (planes[i][0] > 0.5).any()]
-        if not wanted:
+        wanted = [
+            i
+            for i, track in enumerate(tracks)
+            if self._looked_by(track) and (planes[i][0] > 0.5).any() and not self.from_elsewhere(track)
+        ]
+        if not wanted or self.ways.looks is None:
             return {}, {}
         look, luma = self._look(self.ways.motion.luma(keyframe)), Smaller(self.ways.motion).luma(keyframe)
         references = [i for i in wanted if tracks[i].hint.image is not None]

@@ -1,7 +1,8 @@
 """The colour contract, measured: what each hint asks for against what is on screen on its keyframe.
 
 Where a later hint, or a lock, has its way over an earlier one, only what is left of the earlier one is measured; a hint
-of which nothing is left is named as overruled. Locks ask for no colour of their own.
+of which nothing is left is named as overruled. Locks ask for no colour of their own. A reference that does not show its
+keyframe asks for what was matched to it, where that is believed; one of which nothing was found is named.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core.colourise import resized
 from core.errors import InputError
 from core.film.colour import Array, delta_e, srgb_to_lab
 from core.flow import to_working
@@ -17,6 +19,8 @@ from core.render.renderer import Renderer
 from hints.colour_rule import anchor_of, asked
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
+from hints.layers import Kept
+from hints.source import FOUND, Carried
 from hints.track import Track, tracks_of
 
 STAGE = "colourise"
@@ -30,8 +34,9 @@ def check(hints: HintSet, renderer: Renderer) -> dict[str, Any]:
         renderer: gives the coloured frames.
 
     Returns:
-        ``{"hints": [{"id", "frame", "delta_e"}], "median", "max", "overruled": [id]}``, CIEDE2000; median and max are
-        None where nothing is measured.
+        ``{"hints": [{"id", "frame", "delta_e"}], "median", "max", "overruled": [id], "not_found": [id]}``, CIEDE2000;
+        median and max are None where nothing is measured. Of a reference from elsewhere also ``found``: the share of
+        its keyframe that was found in it.
 
     Raises:
         InputError: the recipe does not colour.
@@ -41,27 +46,41 @@ def check(hints: HintSet, renderer: Renderer) -> dict[str, Any]:
         raise InputError("the recipe does not colour, so there is nothing to check; switch on 'colourise'")
     rows: list[dict[str, Any]] = []
     overruled: list[str] = []
+    not_found: list[str] = []
+    source = renderer.hint_source if isinstance(renderer.hint_source, Carried) else None
     tracks = tracks_of(hints, renderer.line.nodes[at].takes)
     for track in tracks:
         if track.hint.kind == "lock":
             continue
         lab = srgb_to_lab(renderer.picture(track.keyframe, after=STAGE).rgb)
-        measured = measure(track, tracks, hints, lab, renderer.source.clip.size)
+        found = source.found(track) if source is not None else None
+        if found == 0:
+            not_found.append(track.hint.id)
+            continue
+        kept = source.on_keyframe(track) if source is not None and found is not None else None
+        measured = measure(track, tracks, hints, lab, renderer.source.clip.size, kept)
         if measured is None:
             overruled.append(track.hint.id)
-        else:
-            rows.append({"id": track.hint.id, "frame": track.hint.frame, "delta_e": round(measured, 4)})
+            continue
+        row = {"id": track.hint.id, "frame": track.hint.frame, "delta_e": round(measured, 4)}
+        rows.append(row if found is None else {**row, "found": round(found, 4)})
     values = [row["delta_e"] for row in rows]
     return {
         "hints": rows,
         "median": float(np.median(values)) if values else None,
         "max": max(values, default=None),
         "overruled": overruled,
+        "not_found": not_found,
     }
 
 
 def measure(
-    track: Track, tracks: tuple[Track, ...], hints: HintSet, lab: Array, source_size: tuple[int, int]
+    track: Track,
+    tracks: tuple[Track, ...],
+    hints: HintSet,
+    lab: Array,
+    source_size: tuple[int, int],
+    kept: Kept | None = None,
 ) -> float | None:
     """ΔE2000 between what one hint asks for and what is on its keyframe.
 
@@ -74,12 +93,13 @@ def measure(
         hints: the set, for its regions' colours.
         lab: the rendered keyframe  [(H, W, 3) float32 Lab]
         source_size: (H, W) that hints' coordinates are of.
+        kept: what was matched of a reference from elsewhere.
 
     Returns:
         The difference, or None where later hints leave nothing of it.
     """
     size = (lab.shape[0], lab.shape[1])
-    cover = footprint(track.hint, source_size, size)
+    cover = footprint(track.hint, source_size, size) if kept is None else _matched(kept, size)[0]
     for other in tracks:
         if _overrules(other, track):
             cover = np.where(footprint(other.hint, source_size, size) > 0, 0, cover)
@@ -88,12 +108,23 @@ def measure(
         return None
     luma = np.ascontiguousarray(lab[..., 0])
     if track.hint.image is not None:
-        ab = track.hint.image.chroma(size)[1]
+        ab = track.hint.image.chroma(size)[1] if kept is None else _matched(kept, size)[1]
         wanted = np.dstack([luma, ab])
         return float(np.median(delta_e(wanted[inside], lab[inside])))
     ab = asked(track.hint, hints, luma, _anchor(track.hint, luma, source_size)).ab
     wanted = np.array([luma[inside].mean(), *ab[inside].mean(axis=0)], np.float32)
     return float(delta_e(wanted, lab[inside].mean(axis=0)))
+
+
+def _matched(kept: Kept, size: tuple[int, int]) -> tuple[Array, Array]:
+    """Where a picture from elsewhere is believed, and the chroma it gives there, over the whole keyframe."""
+    small = to_working(np.zeros(size, np.float32))
+    ab, trust = np.zeros((*small.shape, 2), np.float32), np.zeros_like(small)
+    trust[kept.box] = kept.trust * kept.cover
+    if kept.ab is not None:
+        ab[kept.box] = kept.ab
+    cover = (resized(trust, size) >= FOUND).astype(np.float32)
+    return cover, resized(ab, size)
 
 
 def _overrules(other: Track, track: Track) -> bool:

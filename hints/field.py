@@ -76,6 +76,23 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
     return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, below.spreads)
 
 
+def lay_over(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
+    """References of one keyframe, some from elsewhere: the better known counts; of two known alike, the later.
+
+    Args:
+        layers: in order.
+        size: (h, w) of the frame
+
+    Returns:
+        A layer of the whole frame, or the only one as it is.
+    """
+    if len(layers) == 1:
+        return layers[0]
+    amount, weight = _stacked(layers, size)
+    ab = np.asarray(amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None], np.float32)
+    return Layer((slice(0, size[0]), slice(0, size[1])), ab, (weight > 0).astype(np.float32), weight, True)
+
+
 def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
     """One region between its keyframes: both sides speak, the better known one louder.
 

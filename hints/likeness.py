@@ -48,7 +48,7 @@ class Likeness:
     """
 
     def __init__(self, ab: Array, cover: Array, look: Array) -> None:
-        grid, seen = _grid(cover), _thinned(look, cover)
+        grid, seen = asking_grid(cover), thinned(look, cover)
         places = np.flatnonzero(resized(cover, grid).ravel() > 0.5)
         chosen = np.random.default_rng(0).permutation(places)[:PLACES]
         self._mean = seen.mean(axis=0)
@@ -70,13 +70,13 @@ class Likeness:
             Chroma to carry on as ``gathered``, chroma to show  [(2, h, w) float32 a* b* each], and trust
             [(h, w) float32 [0, 1]]
         """
-        grid = _grid(step.luma)
+        grid = asking_grid(step.luma)
         lack = np.clip((np.float32(KNOWN) - step.trust) / np.float32(KNOWN - UNKNOWN), 0, 1)
         asking = np.flatnonzero(resized(lack, grid).ravel() > 0)
         if len(asking) == 0 or len(self._seen) == 0:
             return carried, carried, step.trust
         before = np.stack([resized(plane, grid).ravel()[asking] for plane in carried], axis=1)
-        found, error = self._asked(_thinned(look, step.luma)[asking], before)
+        found, error = self._asked(thinned(look, step.luma)[asking], before)
         certain = 1 / error + np.float32(1 / OF_CARRIED)
         told = np.zeros((grid[1] * grid[0], 4), np.float32)
         told[asking, :2] = (1 / (error * certain))[:, None] * (found - before)
@@ -104,13 +104,13 @@ class Likeness:
         Returns:
             [(P, 2) float32 a* b*] and [(P,) float32]
         """
-        far = _apart(self._plain(look), self._seen)
+        far = apart(self._plain(look), self._seen)
         likest = far.min(axis=1)
         all_alike = np.exp(likest[:, None] - far)
         mean = (all_alike @ self._told) / all_alike.sum(axis=1)[:, None]
         spread = np.maximum(mean[:, 2] - np.square(mean[:, :2]).sum(axis=1), 0)
         error = OF_ALIKE + SPREAD * spread + OF_STRANGE * ALIKE * np.maximum(likest, 0)
-        far += _apart(before, self._told[:, :2]) / np.float32(2 * NEAR_CHROMA)
+        far += apart(before, self._told[:, :2]) / np.float32(2 * NEAR_CHROMA)
         say = np.exp(far.min(axis=1)[:, None] - far)
         return (say @ self._told[:, :2]) / say.sum(axis=1)[:, None], np.asarray(error, np.float32)
 
@@ -118,19 +118,19 @@ class Likeness:
         return np.asarray((look - self._mean) / self._scale, np.float32)
 
 
-def _apart(ones: Array, others: Array) -> Array:
+def apart(ones: Array, others: Array) -> Array:
     """Squared distances of all rows of one to all rows of the other  [(P, Q) float32]."""
     squares = np.square(ones).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
     return np.asarray(squares - 2 * ones @ others.T, np.float32)
 
 
-def _grid(plane: Array) -> tuple[int, int]:
+def asking_grid(plane: Array) -> tuple[int, int]:
     """(w, h) at which places ask in a frame of this plane's size."""
     w, h = walking_size(plane)
     return -(-w // COARSER), -(-h // COARSER)
 
 
-def _thinned(look: Array, plane: Array) -> Array:
+def thinned(look: Array, plane: Array) -> Array:
     """Looks of the places that ask, row by row  [(P, C) float32]."""
     w, h = walking_size(plane)
     return np.ascontiguousarray(look.reshape(h, w, -1)[::COARSER, ::COARSER]).reshape(-1, look.shape[1])

@@ -19,7 +19,7 @@ from core.film.timebase import FrameRange
 from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
 from hints.colour_rule import anchor_of, asked
-from hints.field import HintField, Layer, blend, compose, unite
+from hints.field import HintField, Layer, blend, compose, lay_over, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
 from hints.layers import NOTHING, Kept
@@ -33,6 +33,7 @@ _LOCK_TRUST = 0.3
 _LEAST_MISSED = 0.03
 # … and what it has missed for each factor e by which the region's size is off.
 _OFF_SIZE = 0.5
+FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
 _FIELDS_HELD = 4
 _LAYERS_HELD = 96  # layers of one frame that are at hand for the next question about it
 
@@ -162,6 +163,17 @@ class Carried:
         """What one region's hints say of frame ``n``, apart from all others: its mask, trust and chroma."""
         return next(iter(self._layers(n, [t for t in self._speaking(n) if t.hint.region == region]).values()), None)
 
+    def found(self, track: Track) -> float | None:
+        """Share of its keyframe that was found in a reference from elsewhere; None for all other hints."""
+        if not self._tracks.from_elsewhere(track):
+            return None
+        kept = self.on_keyframe(track)
+        return float((kept.trust >= FOUND).sum() / (self.size[0] * self.size[1]))
+
+    def on_keyframe(self, track: Track) -> Kept:
+        """What a track says of its keyframe, at working size; empty where that is nothing."""
+        return self._tracks.at(track, track.keyframe) or NOTHING
+
     def age(self, n: int) -> Array:
         """Frames from ``n`` to the nearest keyframe that speaks of a place; 0 where none does  [(h, w) float32]."""
         far = np.full(self.size, np.inf, np.float32)
@@ -202,7 +214,9 @@ class Carried:
         """Layers in order, one for each region or hint that stands for itself, its keyframes blended."""
         luma: Array | None = None
         groups: dict[tuple[str, ...], dict[int, list[tuple[Track, Layer]]]] = {}
-        for track in speaking:
+        strange = {track.place for track in speaking if self._tracks.from_elsewhere(track)}
+        # What shows the very frame lies over what was only matched to it.
+        for track in sorted(speaking, key=lambda t: t.place not in strange):
             luma = self._motion.luma(n) if luma is None else luma
             layer = self._layer(track, n, luma)
             if layer.cover.size == 0:
@@ -212,9 +226,10 @@ class Carried:
             sides.setdefault(track.keyframe, []).append((track, layer))
         layers: dict[tuple[str, ...], Layer] = {}
         for group, sides in groups.items():
+            join = lay_over if strange and group[0] == "reference" else unite
             united = []
             for some in sides.values():
-                layer = unite([layer for _, layer in some], self.size)
+                layer = join([layer for _, layer in some], self.size)
                 united.append((layer, self._loudness(some[0][0], n, float(layer.cover.sum()), at_once)))
             layers[group] = blend(united, self.size)
         return layers

@@ -41,7 +41,15 @@ def check(args: Namespace, plugins: Plugins, report: Report) -> Answer:
     """Measure colours asked for against colours rendered."""
     with Session.open(args.dir, plugins, device=args.device) as session:
         found = session.check_hints(colouriser=args.colouriser, report=report)
-    lines = [f"{row['id']}  frame {row['frame']}  dE {row['delta_e']:.2f}" for row in found["hints"]]
+    lines = [
+        f"{row['id']}  frame {row['frame']}  dE {row['delta_e']:.2f}"
+        + (f"  (not of this frame; {row['found']:.0%} of it found in the picture)" if "found" in row else "")
+        for row in found["hints"]
+    ]
+    lines += [
+        f"{hint}  nothing of its frame is found in the picture; choose a frame that shows the same"
+        for hint in found["not_found"]
+    ]
     if found["hints"]:
         lines.append(f"median {found['median']:.2f}, max {found['max']:.2f}")
     return Answer(found, tuple(lines) or ("no hints to check",))

@@ -32,6 +32,7 @@ class Rendered:
     film: Film
     paint: object
     colours: bool = True
+    hint_source: object = None
 
     @property
     def line(self):
@@ -63,7 +64,7 @@ def obeyed(film, hints):
         field = source.at_once(n)
         return np.where(field.weight[..., None] > 0.5, field.ab, np.float32(0))
 
-    return Rendered(film, paint)
+    return Rendered(film, paint, hint_source=source)
 
 
 def test_a_film_painted_as_asked_has_no_difference(film):
@@ -104,6 +105,23 @@ def test_a_reference_is_measured_where_nothing_lies_over_it(film):
     found = check(hints, obeyed(film, hints))
     assert {row["id"] for row in found["hints"]} == {"coat", "still"}
     assert found["max"] < 0.6
+
+
+def test_a_reference_from_elsewhere_is_measured_by_what_was_matched(film):
+    ab = np.where(film.mask(1)[..., None], np.float32([30, 25]), np.float32([-5, -35]))
+    mirrored = np.ascontiguousarray(join(film.luma(1), ab)[:, ::-1])
+    noise = np.kron(np.random.default_rng(7).random((12, 16)) < 0.5, np.ones((8, 8))).astype(np.float32) * 80 + 10
+    strange = join(noise, np.broadcast_to(np.float32([30, 25]), (*SIZE, 2)))
+    hints = HintSet(
+        (), tuple(Hint(i, 1, "reference", image=Picture.of(p)) for i, p in (("m", mirrored), ("s", strange)))
+    )
+    right, grey = obeyed(film, hints), Rendered(film, lambda n: np.zeros((*SIZE, 2), np.float32))
+    (row,) = check(hints, right)["hints"]
+    assert (row["id"], check(hints, right)["not_found"]) == ("m", ["s"])
+    assert row["found"] > 0.6
+    assert row["delta_e"] < 0.5
+    grey.hint_source = right.hint_source
+    assert check(hints, grey)["max"] > 10
 
 
 def test_a_lock_asks_for_nothing_but_overrules_what_came_after(film):
