@@ -29,6 +29,7 @@ NAMES = (
     "suggestions",
     "need",
     "across",
+    "neighbours",
 )
 HAVE_STILLS = frozenset({"points", "suggestions"})
 NEEDS_NO_DATA = frozenset({"speed", "latency"})

@@ -19,6 +19,7 @@ from core.film.timebase import FrameRange
 from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
 from hints.colour_rule import anchor_of, asked
+from hints.compete import Lookup, Neighbours, contested, name_of
 from hints.field import HintField, Layer, blend, compose, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
@@ -26,7 +27,7 @@ from hints.layers import NOTHING, Kept
 from hints.propagate import Motion
 from hints.track import Track, group_of, tracks_of
 
-VERSION = 3
+VERSION = 4
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 _FIELDS_HELD = 4
@@ -69,6 +70,7 @@ class Carried:
         looks = getattr(motion, "looks", None)
         self._ways = Ways(motion, self._estimator, store, source_size, self.size, found_by.fingerprint, looks)
         self._tracks = Tracks(self._ways)
+        self._neighbours = Neighbours(self._tracks.key, self.size)
         self._anchors: dict[str, float] = {}
         self._content: dict[str, str | None] = {}
         self._held: dict[int, HintField | None] = {}
@@ -79,6 +81,7 @@ class Carried:
         other = Carried(hints, self.timeline, self._ways.source_size, self._motion, self._store, self._estimator)
         # Keys of tracks and layers hold geometry, film and colour, not the set they are in.
         other._tracks, other._made, other._anchors = self._tracks, self._made, self._anchors
+        other._neighbours = self._neighbours
         return other
 
     # -- reach and carrying -------------------------------------------------------------------------
@@ -141,7 +144,7 @@ class Carried:
         if n not in self._held:
             while len(self._held) >= _FIELDS_HELD:
                 self._held.pop(next(iter(self._held)))
-            self._held[n] = self._composed(n, self._speaking(n))
+            self._held[n] = self._composed(n, self._speaking(n), self._found)
         return self._held[n]
 
     def known(self, track: Track, n: int) -> bool:
@@ -150,7 +153,7 @@ class Carried:
 
     def at_once(self, n: int) -> HintField | None:
         """What is known about frame ``n`` now, nothing carried for it: for a preview while tracks are made."""
-        return self._composed(n, [t for t in self._speaking(n) if self.known(t, n)])
+        return self._composed(n, [t for t in self._speaking(n) if self.known(t, n)], self._tracks.held)
 
     def layer_of(self, region: str, n: int) -> Layer | None:
         """What one region's hints say of frame ``n``, apart from all others: its mask, trust and chroma."""
@@ -187,10 +190,24 @@ class Carried:
         """
         return self._locks(n)
 
-    def _composed(self, n: int, speaking: Sequence[Track]) -> HintField | None:
-        layers = self._layers(n, speaking)
-        background = [layer for group, layer in layers.items() if group[0] == "reference"]
-        return compose(background, [x for group, x in layers.items() if group[0] != "reference"], self.size)
+    def _composed(self, n: int, speaking: Sequence[Track], lookup: Lookup) -> HintField | None:
+        made = self._layers(n, speaking)
+        background = [layer for group, layer in made.items() if group[0] == "reference"]
+        groups = [group for group in made if group[0] != "reference"]
+        place = {group: i for i, group in enumerate(groups)}
+        beside = {
+            (min(place[a], place[b]), max(place[a], place[b]))
+            for a, b in self._neighbours.among(speaking, lookup)
+            if a in place and b in place
+        }
+        painted = {place[group] for group in map(name_of, (t for t in speaking if t.keyframe == n)) if group in place}
+        layers = [made[group] for group in groups]
+        if beside:
+            layers = contested(layers, beside, painted, self._motion.luma(n))
+        return compose(background, layers, self.size, beside)
+
+    def _found(self, track: Track, n: int) -> Kept:
+        return self._tracks.at(track, n) or NOTHING
 
     def _layers(self, n: int, speaking: Sequence[Track]) -> dict[tuple[str, ...], Layer]:
         """Layers in order, one for each region or hint that stands for itself, its keyframes blended."""
@@ -201,8 +218,7 @@ class Carried:
             layer = self._layer(track, n, luma)
             if layer.cover.size == 0:
                 continue
-            group = group_of(track.hint) or (track.hint.kind, "", str(track.place))
-            sides = groups.setdefault(group, {})
+            sides = groups.setdefault(name_of(track), {})
             keyframe = (track.keyframe, track.nearness(n))
             sides.setdefault(keyframe, []).append(layer)
         layers: dict[tuple[str, ...], Layer] = {}
@@ -257,6 +273,7 @@ class Carried:
                 (self._tracks.key(t, n), t.nearness(n), group_of(t.hint), self._colour(t), t.hint.strength)
                 for t in speaking
             ],
+            self._neighbours.among(speaking, self._found),
         )
         if inputs not in self._content:
             held = self._store.get(inputs)
