@@ -2,8 +2,8 @@
 
 Tracks are carried without knowing of each other. Where the carried masks of two regions claim one pixel, the later hint
 lies on top if it was painted upon the earlier one (a badge on a coat); if the two lay side by side on their keyframes
-(coat and face), one of them has leaked, and the pixel goes to the one that claims it more surely. Which of the two cases
-it is the keyframes tell alone; in what order carried neighbours were said makes no difference.
+(coat and face), one of them has leaked, and the pixel goes to the one that claims it more surely. Which of the two it
+is, the keyframes tell alone; in what order carried neighbours were said makes no difference.
 """
 
 from __future__ import annotations
