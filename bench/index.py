@@ -30,6 +30,7 @@ NAMES = (
     "need",
     "across",
     "neighbours",
+    "segment",
 )
 HAVE_STILLS = frozenset({"points", "suggestions"})
 NEEDS_NO_DATA = frozenset({"speed", "latency"})
