@@ -42,7 +42,7 @@ fmt: $(VENV)/.stamp-dev ## bring the code into form
 studio: $(VENV)/.stamp-run ## open the studio in the browser; PROJECT=folder
 	$(PY) app.py studio $(if $(PROJECT),"$(PROJECT)")
 
-bench: $(VENV)/.stamp-dev ## one measurement; NAME=points|exemplar|sparse|regions|across|references|need|flow|interpolate|repair|speed|latency|carry DATA=folder
+bench: $(VENV)/.stamp-dev ## one measurement; NAME=points|exemplar|sparse|regions|neighbours|segment|across|references|need|flow|interpolate|repair|speed|latency|carry DATA=folder
 	$(PY) app.py bench $(NAME) $(if $(DATA),--data "$(DATA)")
 
 weights: $(VENV)/.stamp-run ## train the embedded colouriser anew, hours on a CPU; DATA=folder RUN=folder, goes on where it was

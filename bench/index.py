@@ -32,6 +32,8 @@ NAMES = (
     "need",
     "across",
     "references",
+    "neighbours",
+    "segment",
 )
 HAVE_STILLS = frozenset({"points", "suggestions"})
 NEEDS_NO_DATA = frozenset({"speed", "latency"})

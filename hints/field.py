@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +88,7 @@ def lay_over(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
     """
     if len(layers) == 1:
         return layers[0]
-    amount, weight = _stacked(layers, size)
+    amount, weight = _laid(layers, size, ())
     ab = np.asarray(amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None], np.float32)
     return Layer((slice(0, size[0]), slice(0, size[1])), ab, (weight > 0).astype(np.float32), weight, True)
 
@@ -122,28 +122,31 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
     return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, sides[0][0].spreads)
 
 
-def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[int, int]) -> HintField | None:
+def compose(
+    background: Sequence[Layer],
+    layers: Sequence[Layer],
+    size: tuple[int, int],
+    beside: Collection[tuple[int, int]] = (),
+) -> HintField | None:
     """Lay hints over each other.
 
     References lie beneath all other hints, whatever their place in the list. Of the others the later wins where both
     are equally known, and the better known one where they are not. A hint that is hardly known lets what lies beneath
-    show through.
+    show through. Neighbours lie beside each other: none of them hides another, and each shows by its cover.
 
     Args:
         background: references' layers, in order.
         layers: all other layers, in order.
         size: (h, w) of the frame.
+        beside: places of layers that are neighbours, the smaller one first; their covers sum to 1 at most.
 
     Returns:
         The field, or None where nothing is said anywhere.
     """
-    amount, weight = _stacked(layers, size)
+    amount, weight = _laid(layers, size, beside)
     if background:
-        covered = np.zeros(size, np.float32)
-        for layer in layers:
-            shown = layer.cover * np.minimum(layer.trust / np.float32(SHOWS_THROUGH), 1)
-            np.maximum(covered[layer.box], shown, out=covered[layer.box])
-        beneath, held = _stacked(background, size)
+        covered = _covered(layers, size, beside)
+        beneath, held = _laid(background, size, ())
         amount += (1 - covered)[..., None] * beneath
         weight += (1 - covered) * held
     weight[weight < SILENCE] = 0
@@ -155,24 +158,51 @@ def compose(background: Sequence[Layer], layers: Sequence[Layer], size: tuple[in
     return HintField(ab, np.minimum(weight, 1, out=weight), spreads)
 
 
-def _stacked(layers: Sequence[Layer], size: tuple[int, int]) -> tuple[Array, Array]:
+def common(first: Box, second: Box) -> tuple[Box, Box]:
+    """What two boxes of a frame have in common, as rows and columns of the first and of the second; may be empty."""
+    mine, theirs = [], []
+    for a, b in zip(first, second, strict=True):
+        start = max(a.start, b.start)
+        stop = max(start, min(a.stop, b.stop))
+        mine.append(slice(start - a.start, stop - a.start))
+        theirs.append(slice(start - b.start, stop - b.start))
+    return (mine[0], mine[1]), (theirs[0], theirs[1])
+
+
+def _covered(layers: Sequence[Layer], size: tuple[int, int], beside: Collection[tuple[int, int]]) -> Array:
+    """How far references are hidden; neighbours that share a pixel hide it together  [(h, w) float32 [0, 1]]."""
+    shown = [layer.cover * np.minimum(layer.trust / np.float32(SHOWS_THROUGH), 1) for layer in layers]
+    covered = np.zeros(size, np.float32)
+    for i, layer in enumerate(layers):
+        together = shown[i].copy()
+        for j, other in enumerate(layers):
+            if (min(i, j), max(i, j)) in beside:
+                here, there = common(layer.box, other.box)
+                together[here] += shown[j][there]
+        np.maximum(covered[layer.box], np.minimum(together, 1), out=covered[layer.box])
+    return covered
+
+
+def _laid(layers: Sequence[Layer], size: tuple[int, int], beside: Collection[tuple[int, int]]) -> tuple[Array, Array]:
     """Layers over each other: a*, b* and what speaks beyond its own pixels, each times the weight; and the weight."""
+    seen: list[Array] = []
+    for j, layer in enumerate(layers):
+        below = np.zeros(layer.cover.shape, np.float32)
+        meets = [(i, *common(layer.box, layers[i].box)) for i in range(j) if (i, j) not in beside]
+        meets = [(i, here, there) for i, here, there in meets if below[here].size]
+        for i, here, there in meets:
+            below[here] += seen[i][there] * layers[i].trust[there]
+        part = layer.cover * np.clip((layer.trust - below) / np.float32(YIELDS_AT) + 1, 0, 1)
+        for i, here, there in meets:
+            seen[i][there] *= 1 - part[here]
+        seen.append(part)
     amount, weight = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
-    for layer in layers:
-        _lay(amount, weight, layer)
+    for layer, part in zip(layers, seen, strict=True):
+        mine = part * layer.trust
+        told = np.dstack([layer.ab, np.full(layer.cover.shape, layer.spreads, np.float32)])
+        amount[layer.box] += mine[..., None] * told
+        weight[layer.box] += mine
     return amount, weight
-
-
-def _lay(amount: Array, weight: Array, layer: Layer) -> None:
-    """Lay one layer over what is said so far (times its weight) and its weight, in place."""
-    box = layer.box
-    below = weight[box]
-    share = np.clip((layer.trust - below) / np.float32(YIELDS_AT) + 1, 0, 1)
-    part = layer.cover * share
-    mine = part * layer.trust
-    told = np.dstack([layer.ab, np.full(layer.cover.shape, layer.spreads, np.float32)])
-    amount[box] += part[..., None] * (layer.trust[..., None] * told - amount[box])
-    weight[box] = below - part * below + mine
 
 
 def _whole(layer: Layer, size: tuple[int, int]) -> Layer:

@@ -19,6 +19,7 @@ from core.film.timebase import FrameRange
 from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
 from hints.colour_rule import anchor_of, asked
+from hints.compete import Neighbours, contested, name_of
 from hints.field import HintField, Layer, blend, compose, lay_over, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
@@ -74,6 +75,7 @@ class Carried:
         looks = getattr(motion, "looks", None)
         self._ways = Ways(motion, self._estimator, store, source_size, self.size, found_by.fingerprint, looks)
         self._tracks = Tracks(self._ways)
+        self._neighbours = Neighbours(self._tracks.key, self.size)
         self._anchors: dict[str, float] = {}
         self._arrivals: dict[str, float] = {}
         self._content: dict[str, str | None] = {}
@@ -86,6 +88,7 @@ class Carried:
         # Keys of tracks and layers hold geometry, film and colour, not the set they are in.
         other._tracks, other._made = self._tracks, self._made
         other._anchors, other._arrivals = self._anchors, self._arrivals
+        other._neighbours = self._neighbours
         return other
 
     # -- reach and carrying -------------------------------------------------------------------------
@@ -206,9 +209,23 @@ class Carried:
         return self._locks(n)
 
     def _composed(self, n: int, speaking: Sequence[Track], *, at_once: bool = False) -> HintField | None:
-        layers = self._layers(n, speaking, at_once)
-        background = [layer for group, layer in layers.items() if group[0] == "reference"]
-        return compose(background, [x for group, x in layers.items() if group[0] != "reference"], self.size)
+        made = self._layers(n, speaking, at_once)
+        background = [layer for group, layer in made.items() if group[0] == "reference"]
+        groups = [group for group in made if group[0] != "reference"]
+        place = {group: i for i, group in enumerate(groups)}
+        beside = {
+            (min(place[a], place[b]), max(place[a], place[b]))
+            for a, b in self._neighbours.among(speaking, self._tracks.held if at_once else self._found)
+            if a in place and b in place
+        }
+        painted = {place[group] for group in map(name_of, (t for t in speaking if t.keyframe == n)) if group in place}
+        layers = [made[group] for group in groups]
+        if beside:
+            layers = contested(layers, beside, painted, self._motion.luma(n))
+        return compose(background, layers, self.size, beside)
+
+    def _found(self, track: Track, n: int) -> Kept:
+        return self._tracks.at(track, n) or NOTHING
 
     def _layers(self, n: int, speaking: Sequence[Track], at_once: bool = False) -> dict[tuple[str, ...], Layer]:
         """Layers in order, one for each region or hint that stands for itself, its keyframes blended."""
@@ -221,7 +238,7 @@ class Carried:
             layer = self._layer(track, n, luma)
             if layer.cover.size == 0:
                 continue
-            group = group_of(track.hint) or (track.hint.kind, "", str(track.place))
+            group = name_of(track)
             sides = groups.setdefault(group, {})
             sides.setdefault(track.keyframe, []).append((track, layer))
         layers: dict[tuple[str, ...], Layer] = {}
@@ -335,6 +352,7 @@ class Carried:
                 (self._tracks.key(t, n), self._blended_by(t, n), group_of(t.hint), self._colour(t), t.hint.strength)
                 for t in speaking
             ],
+            self._neighbours.among(speaking, self._found),
         )
         if inputs not in self._content:
             held = self._store.get(inputs)

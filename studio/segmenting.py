@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from core.contract.plugins import Plugins
 from core.errors import InputError, ModelMissingError
+from hints.gestures import Path, Stroke, marked
 
 log = logging.getLogger(__name__)
 Points = list[tuple[float, float, bool]]
@@ -26,21 +28,30 @@ class Segmenters:
         self._lock = threading.Lock()
         self._chosen: Any = None
 
-    def mask(self, picture: NDArray[np.float32], points: Points, box: Box | None) -> NDArray[np.bool_]:
+    def mask(
+        self,
+        picture: NDArray[np.float32],
+        points: Points,
+        box: Box | None = None,
+        lasso: Path | None = None,
+        strokes: Sequence[Stroke] = (),
+    ) -> NDArray[np.bool_]:
         """The object  [(H, W) bool].
 
         Args:
             picture: the frame  [(H, W, 3) float32 [0, 1] R'G'B']
             points: (x, y, whether inside)  [px]
             box: (left, top, right, bottom)  [px]
+            lasso: a loop around the object  [px]
+            strokes: of the brush, in order.
 
         Raises:
-            InputError: nothing was clicked, or no segmenter is there.
+            InputError: nothing was drawn, or no segmenter is there.
         """
-        if not points and box is None:
-            raise InputError("segment: click on the object, or draw a box around it")
+        if not points and box is None and lasso is None and not strokes:
+            raise InputError("segment: click on the object, or draw a box or a loop around it")
         with self._lock:
-            return np.asarray(self._segmenter().segment(picture, points, box), bool)
+            return marked(self._segmenter(), picture, points, box, lasso, strokes)
 
     def _segmenter(self) -> Any:
         if self._chosen is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from core.film.shot import Shot
 from core.film.timebase import parse_range
 from core.render.renderer import Renderer
 from hints.delta import check
+from hints.gestures import Path as Outline
+from hints.gestures import Stroke
 from hints.hint import Hint
 from hints.interchange import dump, load
 from hints.region import Region
@@ -542,15 +544,22 @@ class Session:
         n: int,
         points: list[tuple[float, float, bool]],
         box: tuple[float, float, float, float] | None = None,
+        lasso: Outline | None = None,
+        strokes: Sequence[Stroke] = (),
     ) -> NDArray[np.bool_]:
-        """The object under these clicks on frame ``n``  [(H, W) bool].
+        """The object that is meant by what was drawn on frame ``n``  [(H, W) bool].
 
         Args:
             n: source frame.
             points: (x, y, whether inside)  [source px].
             box: (left, top, right, bottom) the object lies in  [source px].
+            lasso: a loop the object lies in  [source px].
+            strokes: of the brush, in order  [source px].
+
+        Raises:
+            InputError: nothing was drawn, or it lies outside the picture.
         """
-        return self._segmenters.mask(self.restored_picture(n), points, box)
+        return self._segmenters.mask(self.restored_picture(n), points, box, lasso, strokes)
 
     # ------------------------------------------------------------------ renders
 

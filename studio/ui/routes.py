@@ -17,6 +17,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.errors import InputError
+from hints.gestures import Stroke
 from studio.ui import convert
 from studio.ui.controls import stage_cards
 from studio.ui.desk import Desk, completions
@@ -46,12 +47,22 @@ class Folder(Body):
     path: str
 
 
+class Brush(Body):
+    """One stroke of the brush: ``[x, y]`` along it, and whether it adds (1) or takes away (0)."""
+
+    path: list[list[float]] = Field(max_length=4000)
+    width: float
+    inside: bool
+
+
 class Clicks(Body):
-    """Clicks on one frame, ``[x, y, 1 (in) or 0 (out)]``, and perhaps a box."""
+    """Clicks on one frame, ``[x, y, 1 (in) or 0 (out)]``, and perhaps a box, a loop, strokes of the brush."""
 
     frame: int
     points: list[list[float]] = Field(max_length=200)
     box: list[float] | None = None
+    lasso: list[list[float]] | None = Field(default=None, max_length=4000)
+    strokes: list[Brush] = Field(default=[], max_length=200)
 
 
 # Longest side in pixels that the screen has for the picture; none: the film's own size.
@@ -248,7 +259,9 @@ def _picture_routes(router: APIRouter, desk: Desk) -> None:
         began = time.perf_counter()
         points = convert.points_from_json(body.points, desk.view.size)
         box = tuple(body.box) if body.box else None
-        mask = session.segment(body.frame, points, box)
+        lasso = tuple((x, y) for x, y in body.lasso) if body.lasso is not None else None
+        strokes = [Stroke(tuple((x, y) for x, y in s.path), s.width, s.inside) for s in body.strokes]
+        mask = session.segment(body.frame, points, box, lasso, strokes)
         note = {"ms": _ms(began), "share": round(float(mask.mean()), 5)}
         return _noted(convert.mask_png(mask), "image/png", note)
 

@@ -13,6 +13,7 @@ import pytest
 
 from core.contract.recipe import Recipe, StageSpec
 from core.errors import HintError, InputError, ProjectError
+from hints.gestures import Stroke
 from studio.session import Session
 
 WAIT = 60.0
@@ -354,6 +355,17 @@ def test_the_first_segmenter_that_works_is_asked(session):
     assert mask[20, 12]
     with pytest.raises(InputError, match="click on the object"):
         session.segment(0, [])
+
+
+def test_box_lasso_and_brush_reach_the_segmenter(session):
+    clicked = session.segment(0, [(12.0, 20.0, True)])
+    assert np.array_equal(session.segment(0, [(12.0, 20.0, True)], (0.0, 0.0, 64.0, 48.0)), clicked)
+    looped = session.segment(0, [(12.0, 20.0, True)], lasso=((2.0, 2.0), (30.0, 2.0), (30.0, 40.0), (2.0, 40.0)))
+    assert np.array_equal(looped[2:41, 2:31], clicked[2:41, 2:31])
+    assert looped.sum() == clicked[2:41, 2:31].sum()
+    dab = Stroke(((50.0, 30.0),), 4.0, True)
+    assert session.segment(0, [(12.0, 20.0, True)], strokes=[dab])[30, 50]
+    assert not session.segment(0, [(12.0, 20.0, True)], strokes=[dab, Stroke(dab.path, 4.0, False)])[30, 50]
 
 
 def test_many_hands_at_once_lose_nothing(session):

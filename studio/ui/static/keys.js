@@ -137,6 +137,8 @@ export const KEYS = [
   ["Tools", "", "", ".", () => width(1.25)],
   ["Hints", "Enter", "accept the region", "enter", () => viewer?.tools.accept()],
   ["Hints", "Shift click", "take away from the region", "", null],
+  ["Hints", "drag, Ctrl drag", "a box, a loop around the region", "", null],
+  ["Hints", "drag, Shift drag", "paint more of a marked region, or less", "", null],
   ["Hints", "Esc", "cancel, let go", "escape", escape],
   ["Hints", "Delete", "delete the hint; last click of a region", "delete", remove],
   ["Hints", "", "", "backspace", remove],

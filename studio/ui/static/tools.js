@@ -19,6 +19,8 @@ const whole = (v) => Math.round(v * 100) / 100;
 export class Tools {
   making = null;
   stroke = null;
+  loop = null;
+  brush = null;
   moving = null;
   before = "point";
   width = 8;
@@ -81,13 +83,30 @@ export class Tools {
       const [x, y] = this.stroke[this.stroke.length - 1];
       if (Math.hypot(at.x - x, at.y - y) >= 1.5) this.stroke.push([whole(at.x), whole(at.y)]);
       this.viewer.draw();
-    } else if (MASKED.has(store.tool) && event.buttons & 1 && this.from && !store.selectedByDown) {
-      const far = Math.hypot(event.clientX - this.from.screen.x, event.clientY - this.from.screen.y);
-      this.box = far > 3 * CLICK_PX ? [this.from.at.x, this.from.at.y, at.x, at.y] : null;
+    } else if (MASKED.has(store.tool) && event.buttons & 3 && this.from && !store.selectedByDown) {
+      this.dragRegion(at, event);
       this.viewer.draw();
     }
     this.hover = at;
     if (store.tool === "scribble" || store.tool === "pick") this.viewer.draw();
+  }
+
+  // A drag draws a box, with Ctrl a loop; once something is marked, it paints: in, or with Shift out.
+  dragRegion(at, event) {
+    const from = this.from;
+    const far = Math.hypot(event.clientX - from.screen.x, event.clientY - from.screen.y) > 3 * CLICK_PX;
+    const begun = this.loop || this.brush;
+    if (begun) {
+      const [x, y] = begun[begun.length - 1];
+      if (this.inside(at) && Math.hypot(at.x - x, at.y - y) >= 1.5) begun.push([whole(at.x), whole(at.y)]);
+    } else if (far) {
+      const path = [[whole(from.at.x), whole(from.at.y)]];
+      if (event.ctrlKey || event.metaKey) this.loop = path;
+      else if (this.making) this.brush = path;
+      else this.box = [from.at.x, from.at.y, at.x, at.y];
+    } else {
+      this.box = null;
+    }
   }
 
   up(at, event) {
@@ -126,7 +145,7 @@ export class Tools {
   }
 
   cancelStroke() {
-    this.stroke = this.moving = this.box = null;
+    this.stroke = this.moving = this.box = this.loop = this.brush = null;
     this.viewer.draw();
   }
 
@@ -170,10 +189,17 @@ export class Tools {
 
   clickRegion(at, event) {
     const out = event.shiftKey || event.button === 2;
-    const box = this.box;
-    this.box = null;
-    if (!this.making) this.making = { kind: store.tool, frame: store.frame, points: [], box: null, mask: null };
-    if (box) {
+    const { box, loop, brush } = this;
+    this.box = this.loop = this.brush = null;
+    if (!this.making) {
+      this.making = { kind: store.tool, frame: store.frame, points: [], box: null, lasso: null, strokes: [], said: [] };
+    }
+    if (loop) {
+      this.making.lasso = loop;
+    } else if (brush) {
+      this.making.strokes.push({ path: brush, width: this.width, inside: !out });
+      this.making.said.push("strokes");
+    } else if (box) {
       this.making.box = [
         Math.min(box[0], box[2]),
         Math.min(box[1], box[3]),
@@ -182,14 +208,21 @@ export class Tools {
       ].map(whole);
     } else {
       this.making.points.push([whole(this.from.at.x), whole(this.from.at.y), out ? 0 : 1]);
+      this.making.said.push("points");
     }
     this.segment();
+  }
+
+  // Whether what was drawn so far says where the object is.
+  tells() {
+    const { points, box, lasso, strokes } = this.making;
+    return Boolean(points.some((p) => p[2]) || strokes.some((s) => s.inside) || box || lasso);
   }
 
   async segment() {
     const making = this.making;
     this.showCard("…");
-    if (!making.points.some((p) => p[2]) && !making.box) {
+    if (!this.tells()) {
       this.showCard("click inside what you mean first");
       return;
     }
@@ -198,12 +231,18 @@ export class Tools {
     const wish = (making.wish = (making.wish || 0) + 1);
     const since = performance.now();
     const answer = await tell(() =>
-      changeForPicture("POST", "/segment", { frame: making.frame, points: making.points, box: making.box }),
+      changeForPicture("POST", "/segment", {
+        frame: making.frame,
+        points: making.points,
+        box: making.box,
+        lasso: making.lasso,
+        strokes: making.strokes,
+      }),
     );
     if (this.making !== making || making.wish !== wish) return;
     if (!answer) {
-      making.points.pop();
-      if (!making.points.length) this.cancel();
+      making[making.said.pop()]?.pop();
+      if (!making.said.length) this.cancel();
       return;
     }
     making.png = base64(await answer.blob.arrayBuffer());
@@ -228,8 +267,8 @@ export class Tools {
     const card = this.card;
     card.hidden = !making;
     if (!making) return;
-    const plus = making.points.filter((p) => p[2]).length;
-    const minus = making.points.length - plus;
+    const plus = making.points.filter((p) => p[2]).length + making.strokes.filter((s) => s.inside).length;
+    const minus = making.said.length - plus;
     const size = making.share != null ? `${(making.share * 100).toFixed(1)} % of the picture` : "";
     card.innerHTML =
       `<b>${making.kind}</b><span>+${plus} −${minus}</span><span class="muted">${text ?? size}</span>` +
@@ -242,8 +281,9 @@ export class Tools {
   // Take the last click back; the first one ends it.
   back() {
     if (!this.making) return false;
-    this.making.points.pop();
-    if (this.making.points.length || this.making.box) this.segment();
+    const { said, box, lasso } = this.making;
+    this.making[said.pop()]?.pop();
+    if (said.length || box || lasso) this.segment();
     else this.cancel();
     return true;
   }
@@ -256,7 +296,7 @@ export class Tools {
     const hint = { frame: making.frame, kind: making.kind };
     if (making.kind === "region") Object.assign(hint, this.paintOf());
     if (making.kind === "region") keepColour(this.shownColour());
-    const first = making.points.find((p) => p[2]);
+    const first = making.points.find((p) => p[2]) ?? making.strokes.find((s) => s.inside)?.path[0];
     if (first) hint.at = [first[0], first[1]];
     const note = await addHint(hint, making.png, performance.now());
     if (note?.id) select(note.id);
@@ -264,7 +304,7 @@ export class Tools {
 
   cancel() {
     const was = this.making || this.stroke;
-    this.making = this.stroke = this.box = null;
+    this.making = this.stroke = this.box = this.loop = this.brush = null;
     this.showCard();
     this.viewer.draw();
     return Boolean(was);
@@ -316,6 +356,13 @@ export class Tools {
       context.lineWidth = 1;
       context.strokeRect(a.x, a.y, b.x - a.x, b.y - a.y);
       context.setLineDash([]);
+    }
+    for (const { path, width, inside } of making?.strokes ?? []) {
+      drawPath(context, camera, path, width, false, inside ? "#f2f2f2" : "#1a1a1a");
+    }
+    if (this.brush) drawPath(context, camera, this.brush, this.width, true, "#f2f2f2");
+    for (const loop of [this.loop, making?.lasso]) {
+      if (loop) drawPath(context, camera, [...loop, loop[0]], 1 / camera.scale, false, "#f2f2f2");
     }
     if (this.stroke) drawPath(context, camera, this.stroke, this.width, true, this.shownColour());
     if (this.hover && this.inside(this.hover)) this.paintHover(context, camera);

@@ -279,12 +279,15 @@ class FakeSession:
     def suggest(self, n, x, y, count=5):
         return [{"colour": "#4b5a3c", "share": 0.6}, {"colour": "#7a5a40", "share": 0.3}][:count]
 
-    def segment(self, n, points, box=None):
+    def segment(self, n, points, box=None, lasso=None, strokes=()):
         grey = picture(n)
         mask = np.zeros((H, W), bool)
         for x, y, positive in points:
             part = self._where({"kind": "point", "xy": [x, y]}, grey)
             mask = mask | part if positive else mask & ~part
+        for stroke in strokes:
+            x, y = stroke.path[0]
+            mask[int(y), int(x)] = stroke.inside
         return mask
 
     def start_render(self, shot=None, purpose="shot", out=None):

@@ -144,6 +144,18 @@ def test_a_region_is_clicked_and_accepted(client):
     assert np.array_equal(cv2.imdecode(np.frombuffer(back.content, np.uint8), 0), mask)
 
 
+def test_strokes_and_loops_reach_the_session(client):
+    drawn = {"frame": 0, "points": [], "lasso": [[5, 5], [90, 5], [90, 90]]}
+    stroke = {"path": [[20, 30], [25, 30]], "width": 4, "inside": 1}
+    answer = client.post("/v1/segment", json={**drawn, "strokes": [stroke]})
+    assert answer.status_code == 200
+    mask = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert mask[30, 20] == 255
+    refused = client.post("/v1/segment", json={**drawn, "strokes": [{**stroke, "width": 0}]})
+    assert refused.status_code == 400
+    assert "width" in refused.text
+
+
 def test_a_masked_hint_has_a_handle_inside_its_mask(client):
     mask = np.zeros((H, W), np.uint8)
     mask[100:140, 200:260] = 255
