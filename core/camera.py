@@ -6,6 +6,8 @@ and, for small steps, the perspective of a plane; what moves by itself is left o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ from core.errors import ShapeError
 from core.film.colour import Array
 
 _Table = NDArray[np.float64]
-_STEP = 4  # every so many pixels of flow are fitted: neighbours tell the same
+_STEP = 8  # every so many pixels of flow are fitted: neighbours tell the same
 _TERMS = (3, 3, 3, 6, 6, 6)  # fitted round by round, with what disagreed before counted less: a plane, then a surface
 _LEAST_SPREAD = 0.3  # of disagreement that is taken for noise [px]
 
@@ -50,7 +52,12 @@ def camera_motion(flow: Array, weight: Array) -> Array:
         some = base[:, :terms]
         weighed = some * counts[:, None]
         fit[:terms] = np.linalg.solve(weighed.T @ some + 1e-3 * np.eye(terms), weighed.T @ found)
-    return np.asarray((_surface(h, w, 1) @ fit).reshape(h, w, 2), np.float32)
+    return np.asarray(_whole(h, w) @ fit.astype(np.float32)).reshape(h, w, 2)
+
+
+@lru_cache(maxsize=8)
+def _whole(h: int, w: int) -> Array:
+    return _surface(h, w, 1).astype(np.float32)
 
 
 def _median(found: _Table, given: _Table) -> _Table:

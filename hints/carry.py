@@ -7,8 +7,10 @@ that could not have changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -17,17 +19,21 @@ from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken
 from core.film.colour import Array
 from core.flow import FlowEstimator
-from core.models.colouriser import Looks
+from core.footage.ahead import read_ahead
+from core.models.colouriser import Looks, LooksTogether
 from hints import elsewhere, likeness, outline, propagate
 from hints.elsewhere import Elsewhere, shows
+from hints.follow import Dots, Follower, Masks, References
 from hints.layers import NOTHING, Arrays, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
-from hints.likeness import Likeness
-from hints.outline import Outline, look_of
-from hints.propagate import Carrier, Motion, Smaller, walk
+from hints.outline import look_of
+from hints.propagate import Motion, Smaller, Step, walk
 from hints.track import Track
 
 # A track of which nothing was seen for this many frames has ended: it left the picture for good.
 PATIENCE = 24
+
+# How a track is followed: a mask by looks, a coloured still, or anything else by motion alone.
+Manner = Literal["mask", "reference", "dot"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +79,8 @@ class Tracks:
         """
         kept = self.held(track, n)
         if kept is None:
-            self._walk(track.keyframe, 1 if n > track.keyframe else -1, [track], CancelToken(), _unheard)
+            for _ in self._walk(track.keyframe, 1 if n > track.keyframe else -1, [track]):
+                pass
             kept = self.held(track, n)
         return None if kept is None or kept.empty else kept
 
@@ -154,21 +161,28 @@ class Tracks:
         Raises:
             Cancelled: the token was set; frames carried so far are kept.
         """
-        for (keyframe, side, _), together in self._to_walk(tracks).items():
-            self._walk(keyframe, side, together, token, done or _unheard)
+        for (keyframe, _), sides in self._to_walk(tracks).items():
+            with ExitStack() as open_ones:
+                walks = [open_ones.enter_context(closing(self._walk(keyframe, *some))) for some in sides.items()]
+                # To both sides in turn: a person looks at what lies next to the keyframe first.
+                for n in _in_turn(walks):
+                    token.check()
+                    if done is not None:
+                        done(n)
 
     def frames_to_carry(self, tracks: Iterable[Track]) -> int:
         """Frames that `carry` would walk through."""
-        walks = self._to_walk(tracks)
-        return sum(max(len(_frames(t, side)) for t in some) for (_, side, _), some in walks.items())
+        walks = [walk for sides in self._to_walk(tracks).values() for walk in sides.items()]
+        return sum(max(len(_frames(t, side)) for t in some) for side, some in walks)
 
-    def _to_walk(self, tracks: Iterable[Track]) -> dict[tuple[int, int, bool], list[Track]]:
-        """Missing tracks by keyframe, side and whether they are references: those together are carried in one walk."""
-        walks: dict[tuple[int, int, bool], list[Track]] = {}
+    def _to_walk(self, tracks: Iterable[Track]) -> dict[tuple[int, Manner], dict[int, list[Track]]]:
+        """Missing tracks by keyframe and manner, then by side: those are carried in one walk."""
+        walks: dict[tuple[int, Manner], dict[int, list[Track]]] = {}
         for track in tracks:
             for side in (1, -1):
                 if self._missing(track, side):
-                    walks.setdefault((track.keyframe, side, track.hint.image is not None), []).append(track)
+                    sides = walks.setdefault((track.keyframe, self._manner(track)), {})
+                    sides.setdefault(side, []).append(track)
         return walks
 
     def _missing(self, track: Track, side: int) -> bool:
@@ -187,57 +201,63 @@ class Tracks:
     def _put_end(self, track: Track, side: int, frames: int) -> None:
         self.ways.store.put(self._end_key(track, side), {"frames": np.array([frames], np.int32)})
 
-    def _walk(
-        self,
-        keyframe: int,
-        side: int,
-        tracks: Sequence[Track],
-        token: CancelToken,
-        done: Callable[[int], None],
-    ) -> None:
-        ways = self.ways
-        strange = {i: self._matched(t) for i, t in enumerate(tracks) if self.from_elsewhere(t)}
-        planes = [
-            strange[i].planes if i in strange else planes_of(t.hint, ways.source_size, ways.size)
-            for i, t in enumerate(tracks)
-        ]
+    def _walk(self, keyframe: int, side: int, tracks: Sequence[Track]) -> Generator[int, None, None]:
+        """Carry tracks of one manner to one side, and keep them; gives the number of each frame when it is kept."""
+        ways, manner = self.ways, self._manner(tracks[0])
         ends = [_Ending(len(_frames(t, side))) for t in tracks]
-        outlines, alike = self._outlines(keyframe, tracks, planes)
-        for i in alike:  # what likeness gathers is carried beside what motion has
-            planes[i] = np.concatenate([planes[i], planes[i][1:]])
-        parts = np.cumsum([0, *(len(p) for p in planes)])
-        dots = [int(parts[i]) for i, t in enumerate(tracks) if t.hint.mask is None and t.hint.image is None]
-        carrier = Carrier(np.concatenate(planes), dots)
+        follower = self._follower(manner, keyframe, tracks)
         longest = max((_frames(t, side) for t in tracks), key=len)
-        # A reference colours every detail, down to a ball in the air; masks and points are as good at half the size.
-        motion = ways.motion if tracks[0].hint.image is not None else Smaller(ways.motion)
-        for step in walk(motion, keyframe, longest, ways.estimator):
-            token.check()
-            wide = step.enlarged(ways.motion.luma(step.n))
-            carried = carrier.advance(wide)
-            look = self._look(wide.luma) if outlines or alike or (strange and ways.looks) else None
-            for i, (track, end) in enumerate(zip(tracks, ends, strict=True)):
-                if not end.reached:
-                    mine, trust = carried[parts[i] : parts[i + 1]], wide.trust
-                    if i in outlines and look is not None:
-                        cover, trust = outlines[i].advance(step, wide, mine[0], look)
-                        mine = cover[None]
-                    elif i in alike and look is not None:
-                        gathered, shown, trust = alike[i].advance(wide, mine[1:3], mine[3:], look)
-                        carrier.state[parts[i] + 3 : parts[i + 1]] = gathered
-                        mine = np.concatenate([mine[:1], shown])
-                    elif i in strange:
-                        gathered, trust = strange[i].advance(step, mine, look)
-                        carrier.state[parts[i] : parts[i + 1]] = gathered
-                        mine = gathered[:3]
-                    arrays = on_frame(track.hint, mine, trust)
-                    ways.store.put(self.key(track, step.n), arrays)
-                    end.saw(nothing=arrays["cover"].size == 0)
-            done(step.n)
-            if all(end.reached for end in ends):
-                break
+        motion = ways.motion if manner == "reference" else Smaller(ways.motion)
+        steps = self._looked(walk(motion, keyframe, longest, ways.estimator), range(0) if manner == "dot" else longest)
+        # What comes next is walked and looked at while this frame's tracks are followed.
+        with closing(read_ahead(steps, depth=2)) as ahead:
+            for step, luma, look in ahead:
+                for track, end, told in zip(tracks, ends, follower.advance(step, luma, look), strict=True):
+                    if not end.reached:
+                        arrays = on_frame(track.hint, *told)
+                        ways.store.put(self.key(track, step.n), arrays)
+                        end.saw(nothing=arrays["cover"].size == 0)
+                yield step.n
+                if all(end.reached for end in ends):
+                    break
         for track, end in zip(tracks, ends, strict=True):
             self._put_end(track, side, end.frames)
+
+    def _manner(self, track: Track) -> Manner:
+        if track.hint.image is not None:
+            return "reference"
+        return "mask" if track.hint.mask is not None and self.ways.looks is not None else "dot"
+
+    def _follower(self, manner: Manner, keyframe: int, tracks: Sequence[Track]) -> Follower:
+        ways = self.ways
+        luma = ways.motion.luma(keyframe)
+        look = look_of(luma, ways.looks.features(luma)) if ways.looks is not None and manner != "dot" else None
+        if manner == "reference":
+            matched = [self._matched(t) if self.from_elsewhere(t) else None for t in tracks]
+            return References([self._planes(t) for t in tracks], matched, look)
+        covers = [self._planes(t)[0] for t in tracks]
+        if look is None:
+            return Dots(covers, [t.hint.mask is not None for t in tracks])
+        return Masks(covers, Smaller(ways.motion).luma(keyframe), look)
+
+    def _planes(self, track: Track) -> Array:
+        return planes_of(track.hint, self.ways.source_size, self.ways.size)
+
+    def _looked(self, steps: Iterator[Step], frames: range) -> Iterator[tuple[Step, Array, Array | None]]:
+        """Steps, each with its frame's luma at working size, and its look where ``frames`` holds it."""
+        looks, motion = self.ways.looks, self.ways.motion
+        together = looks.together if isinstance(looks, LooksTogether) else 1
+        seen: dict[int, Array] = {}
+        for i, step in enumerate(steps):
+            luma = motion.luma(step.n)
+            if i < len(frames) and looks is not None and step.n not in seen:
+                some = frames[i : i + together]
+                if isinstance(looks, LooksTogether):
+                    features = looks.features_together(np.stack([motion.luma(n) for n in some]))
+                else:
+                    features = [looks.features(luma)]
+                seen = dict(zip(some, features, strict=True))
+            yield step, luma, look_of(luma, seen[step.n]) if step.n in seen else None
 
     def _looked_by(self, track: Track) -> tuple[object, ...] | None:
         """What follows a track by what it looks like, as keys hold it; None: motion alone carries it."""
@@ -245,28 +265,6 @@ class Tracks:
         if hint.image is not None:
             return likeness.VERSION, elsewhere.VERSION, looks.fingerprint if looks is not None else None
         return None if looks is None or hint.mask is None else (outline.VERSION, looks.fingerprint)
-
-    def _outlines(
-        self, keyframe: int, tracks: Sequence[Track], planes: Sequence[Array]
-    ) -> tuple[dict[int, Outline], dict[int, Likeness]]:
-        """By place in ``tracks``: outlines of those that have masks, likenesses of those that are references."""
-        wanted = [
-            i
-            for i, track in enumerate(tracks)
-            if self._looked_by(track) and (planes[i][0] > 0.5).any() and not self.from_elsewhere(track)
-        ]
-        if not wanted or self.ways.looks is None:
-            return {}, {}
-        look, luma = self._look(self.ways.motion.luma(keyframe)), Smaller(self.ways.motion).luma(keyframe)
-        references = [i for i in wanted if tracks[i].hint.image is not None]
-        return (
-            {i: Outline(planes[i][0], luma, look) for i in wanted if i not in references},
-            {i: Likeness(planes[i][1:], planes[i][0], look) for i in references},
-        )
-
-    def _look(self, luma: Array) -> Array:
-        assert self.ways.looks is not None  # asked for only where `_looked_by` says so
-        return look_of(luma, self.ways.looks.features(luma))
 
 
 class _Ending:
@@ -284,8 +282,16 @@ class _Ending:
         return self.frames >= self._limit or self._unseen >= PATIENCE
 
 
-def _unheard(_: int) -> None:
-    """Progress that nobody asked for."""
+def _in_turn(walks: Sequence[Iterator[int]]) -> Iterator[int]:
+    """One frame of each walk, in turn, until all have ended."""
+    going = list(walks)
+    while going:
+        for walk_on in tuple(going):
+            n = next(walk_on, None)
+            if n is None:
+                going.remove(walk_on)
+            else:
+                yield n
 
 
 def _frames(track: Track, side: int) -> range:

@@ -27,7 +27,8 @@ MOTION_CAP, RARE = 3.0, 2e-4
 # what was seen that a frame leaves; and how likely a tone is that the region never showed.
 NOISES, SLOPES, BEHIND_CAP, KEPT, UNSEEN = 2.0, 0.7, 3.0, 0.99, 2e-3
 LEAST_NOISE, TONE = 0.7, 2.5  # [L*]
-ASIDE_PX = 11  # windows: beside a region by this much is surely not the region [px]
+# Beside a region by this much is surely not the region; and how wide what is beside it is gathered [px].
+ASIDE_PX, BESIDE_PX = 11, 12.0
 # Surfaces: how far from the border tones are gathered, by what window, and how far beyond the core they are asked [px].
 CORE_PX, WINDOW_PX, BEYOND_PX = 3, 8.0, 2
 SURFACE_CAP, LEAST_VARIANCE = 3.0, 9.0
@@ -130,8 +131,8 @@ def by_surface(luma: Array, region: Array) -> Array:
     side = 2 * CORE_PX + 1
     inside, kernel = (region > 0.5).astype(np.uint8), np.ones((side, side), np.uint8)
     core, other = cv2.erode(inside, kernel), cv2.erode(1 - inside, kernel).astype(np.float32)
-    of_core, mean_in, spread_in = _tones(luma, core * region)
-    of_other, mean_out, spread_out = _tones(luma, other)
+    of_core, mean_in, spread_in = _spread(luma, core * region)
+    of_other, mean_out, spread_out = _spread(luma, other)
     ratio = (luma - mean_out) ** 2 / spread_out - (luma - mean_in) ** 2 / spread_in + np.log(spread_out / spread_in)
     reach = 2 * (CORE_PX + BEYOND_PX) + 1
     asked = cv2.GaussianBlur(cv2.dilate(core, np.ones((reach, reach), np.uint8)).astype(np.float32), (0, 0), 1.5)
@@ -162,20 +163,23 @@ def _aside(region: Array) -> Inside:
     return np.asarray(cv2.dilate((region > 0.2).astype(np.uint8), np.ones((7, 7), np.uint8)) == 0)
 
 
-def _tones(luma: Array, weight: Array) -> tuple[Array, Array, Array]:
+def _spread(luma: Array, weight: Array) -> tuple[Array, Array, Array]:
     """How much there is about each place, its mean tone and its variance."""
-    much = _about(weight) + np.float32(1e-4)
-    mean = _about(weight * luma) / much
-    variance = np.maximum(_about(weight * luma * luma) / much - mean * mean, 0) + np.float32(LEAST_VARIANCE)
-    return much, mean, variance
+    much, first, second = (_about(plane, WINDOW_PX) for plane in (weight, weight * luma, weight * luma * luma))
+    much = much + np.float32(1e-4)
+    mean = first / much
+    return much, mean, np.maximum(second / much - mean * mean, 0) + np.float32(LEAST_VARIANCE)
 
 
-def _about(plane: Array) -> Array:
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), WINDOW_PX), np.float32)
+def _about(plane: Array, sigma: float) -> Array:
+    """A plane smoothed widely, at half its size: nothing finer is left of it."""
+    h, w = plane.shape
+    half = cv2.resize(plane, (max(1, w // 2), max(1, h // 2)), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(cv2.GaussianBlur(half, (0, 0), sigma / 2), (w, h)), np.float32)
 
 
 def _wide(plane: Array) -> Array:
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), 12.0), np.float32)
+    return _about(plane, BESIDE_PX)
 
 
 def _soft(luma: Array) -> Array:

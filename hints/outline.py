@@ -62,31 +62,30 @@ class Outline:
     def __init__(self, cover: Array, luma: Array, look: Array) -> None:
         self._size = walking_size(cover)
         self._draw = np.random.default_rng(0)
-        self._cover = resized(cover, self._size)
+        self._painted, self._cover = cover, resized(cover, self._size)
         inside = self._cover > 0.5
         self._area = int(inside.sum())
         chosen = self._choose(inside, np.ones_like(inside), SAMPLES)
         self._classifier = Classifier(look[chosen], inside.ravel()[chosen])
         self._backdrop = Backdrop(luma, self._cover)
 
-    def advance(self, step: Step, wide: Step, carried: Array, look: Array) -> tuple[Array, Array]:
+    def advance(self, step: Step, luma: Array, carried: Array, look: Array) -> tuple[Array, Array]:
         """Follow the region to the walk's next frame.
 
         Args:
             step: of the walk, at the size of outlines.
-            wide: the same step at the size of the mask.
-            carried: the mask as motion from the keyframe has it  [(H, W) float32 [0, 1]]
+            luma: the frame's, at the size of the mask            [(H, W) float32 [0, 100] L*]
+            carried: the mask as motion from the keyframe has it  [(h, w) float32 [0, 1]]
             look: the frame's, as of `look_of`
 
         Returns:
             Cover and trust  [(H, W) float32 [0, 1] each]
         """
-        carried = np.clip(carried, 0, 1)
-        before, mask, trust = step.before.of(self._cover), resized(carried, self._size), step.trust
+        before, mask, trust = step.before.of(self._cover), np.clip(carried, 0, 1), step.trust
         if (before > 0.5).sum() < LOST * self._area:
             self._cover = found = self._sought(look)
             self._backdrop.forget()
-            return self._enlarged(step, wide, np.zeros_like(carried), found, np.zeros_like(found))
+            return self._enlarged(step, luma, found, np.zeros_like(found))
         possible = self._around(np.maximum(before, mask) > 0.3, REACH_PX)
         odds = np.full(possible.shape, -LOUD, np.float32)
         odds[possible] = np.clip(self._classifier.odds(look[possible.ravel()]), -LOUD, LOUD)
@@ -107,7 +106,7 @@ class Outline:
         self._cover = found + kept * (mask - found)
         self._learn(look)
         self._backdrop.learn(step.luma, self._cover)
-        return self._enlarged(step, wide, carried, found, kept)
+        return self._enlarged(step, luma, found, kept)
 
     def _told(self, step: Step, before: Array) -> Array:
         """Odds by how places move, and by whether they show what stood behind  [(h, w) float32]."""
@@ -144,13 +143,17 @@ class Outline:
         chosen = self._choose(inside, sure, MORE_SAMPLES)
         self._classifier.learn(look[chosen], inside.ravel()[chosen])
 
-    def _enlarged(self, step: Step, wide: Step, carried: Array, found: Array, kept: Array) -> tuple[Array, Array]:
+    def _enlarged(self, step: Step, luma: Array, found: Array, kept: Array) -> tuple[Array, Array]:
         """Cover and trust at the mask's size, the border along the luma's."""
+        size = luma.shape[1], luma.shape[0]
         sure = cv2.GaussianBlur(np.abs(2 * found - 1), (0, 0), 2.0) * (found > 0.5)
-        up = upsample_chroma(step.luma, np.dstack([found, sure]).astype(np.float32), wide.luma)
-        share = resized(kept, (carried.shape[1], carried.shape[0]))
-        cover = np.clip(up[..., 0] + share * (carried - up[..., 0]), 0, 1)
-        return cover, np.maximum(wide.trust, np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
+        up = upsample_chroma(step.luma, np.dstack([found, sure]).astype(np.float32), luma)
+        cover = up[..., 0]
+        if kept.any():  # of what motion carried, every pixel of the mask as it was painted
+            painted = np.clip(step.best.enlarged(size).of(self._painted), 0, 1)
+            cover = cover + resized(kept, size) * (painted - cover)
+        trust = np.maximum(resized(step.trust, size), np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
+        return np.clip(cover, 0, 1), trust
 
     def _choose(self, inside: Inside, sure: Inside, counts: tuple[int, int, int]) -> NDArray[np.intp]:
         """Places to learn from: of the region, near it, and anywhere else."""
@@ -175,9 +178,14 @@ def look_of(luma: Array, seen: Array) -> Array:
     Returns:
         Of each place at the size of outlines, row by row  [(h * w, C) float32]
     """
-    size = walking_size(luma)
-    planes = [*_tones(resized(luma, size)), *(resized(seen[..., k], size) for k in range(seen.shape[2]))]
-    return np.stack([plane.ravel() for plane in planes], axis=1)
+    w, h = walking_size(luma)
+    tones = _tones(resized(luma, (w, h)))
+    look = np.empty((h, w, seen.shape[2] + len(tones)), np.float32)
+    for k, plane in enumerate(tones):
+        look[..., k] = plane
+    if seen.shape[2]:
+        look[..., len(tones) :] = cv2.resize(seen, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, -1)
+    return look.reshape(h * w, -1)
 
 
 class Classifier:
@@ -187,8 +195,10 @@ class Classifier:
         chance = np.random.default_rng(0)
         self._mean, self._scale = look.mean(axis=0), look.std(axis=0) + np.float32(1e-3)
         width = look.shape[1]
-        self._mix = (chance.standard_normal((width, HIDDEN)) / np.sqrt(width)).astype(np.float32)
-        self._shift = chance.uniform(-1, 1, HIDDEN).astype(np.float32)
+        mix = (chance.standard_normal((width, HIDDEN)) / np.sqrt(width)).astype(np.float32)
+        # Bringing looks to one scale is part of the mixing: a frame has many places.
+        self._mix = mix / self._scale[:, None]
+        self._shift = chance.uniform(-1, 1, HIDDEN).astype(np.float32) - self._mean @ self._mix
         self._first = self._sums(look, inside)
         self._later = tuple(np.zeros_like(part) for part in self._first)
         self._solve()
@@ -203,12 +213,16 @@ class Classifier:
 
     def odds(self, look: Array) -> Array:
         """Natural logarithm of the odds that places are the region's  [(P,) float32]."""
-        return np.asarray(np.float32(LOUD) * (self._hidden(look) @ self._weights), np.float32)
+        bent = look @ self._mix
+        bent += self._shift
+        np.maximum(bent, 0, out=bent)
+        straight, rest = self._weights[HIDDEN:-1] / self._scale, self._weights[-1]
+        told = bent @ self._weights[:HIDDEN] + look @ straight + (rest - self._mean @ straight)
+        return np.asarray(np.float32(LOUD) * told, np.float32)
 
     def _hidden(self, look: Array) -> Array:
-        plain = (look - self._mean) / self._scale
-        bent = np.maximum(plain @ self._mix + self._shift, 0)
-        return np.concatenate([bent, plain, np.ones((len(look), 1), np.float32)], axis=1)
+        bent = np.maximum(look @ self._mix + self._shift, 0)
+        return np.concatenate([bent, (look - self._mean) / self._scale, np.ones((len(look), 1), np.float32)], axis=1)
 
     def _sums(self, look: Array, inside: Inside) -> tuple[Array, Array]:
         hidden = self._hidden(look)

@@ -146,6 +146,7 @@ class Step:
         luma: its L*                                                  [(h, w) float32]
         before: where its pixels were one frame nearer to the keyframe
         sources: where they may be on the keyframe, each with its share (the shares sum to 1)
+        best: where they most likely are on the keyframe
         anew: share of the keyframe's own values against the state carried so far  [(h, w) float32 [0, 1]]
         hold: how far either is believed                              [(h, w) float32 [0, 1]]
         trust: how far the result is known from the keyframe          [(h, w) float32 [0, 1]]
@@ -155,6 +156,7 @@ class Step:
     luma: Array
     before: Place
     sources: tuple[Place, ...]
+    best: Place
     anew: Array
     hold: Array
     trust: Array
@@ -169,6 +171,7 @@ class Step:
             luma,
             self.before.enlarged((w, h)),
             tuple(place.enlarged((w, h)) for place in self.sources),
+            self.best.enlarged((w, h)),
             *(resized(plane, (w, h)) for plane in (self.anew, self.hold, self.trust)),
         )
 
@@ -226,7 +229,7 @@ def walk(
         anew = known**2 / np.maximum(known**2 + (STATE * before.trust) ** 2, 1e-9)
         hold = np.maximum(known, np.float32(0.8) * before.trust)
         trust = np.maximum(worn, known)
-        yield Step(n, luma, before, chosen, anew, hold, _trusted(known, worn, hold))
+        yield Step(n, luma, before, chosen, chain, anew, hold, _trusted(known, worn, hold))
         previous = n
 
 
@@ -333,7 +336,7 @@ def _window(luma: Array) -> int:
 
 def _shares(places: Sequence[Place], beliefs: Sequence[Array]) -> tuple[Place, ...]:
     """The places with shares in the result for trust: the believed ones take nearly all."""
-    powers = [b**4 for b in beliefs]
+    powers = [np.square(np.square(b)) for b in beliefs]
     total = np.sum(np.stack(powers), axis=0)
     powers[0] = np.where(total > 1e-12, powers[0], 1)  # where nothing is believed, the chain is all there is
     total = np.sum(np.stack(powers), axis=0)

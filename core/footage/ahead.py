@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -20,7 +20,7 @@ class _Item(Generic[T]):
     fault: BaseException | None = None
 
 
-def read_ahead(things: Iterator[T], *, depth: int = 3) -> Iterator[T]:
+def read_ahead(things: Iterator[T], *, depth: int = 3) -> Generator[T, None, None]:
     """The same things in the same order, up to ``depth`` of them made in advance by a thread.
 
     The iterator is used by that thread alone and closed there. The thread ends when the things do,

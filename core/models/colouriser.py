@@ -10,7 +10,7 @@ import copy
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
@@ -140,6 +140,24 @@ class Looks(Protocol):
 
         Returns:
             Features of its places, evenly spread over the frame  [(h', w', C) float32, about unit size]
+        """
+        ...
+
+
+@runtime_checkable
+class LooksTogether(Looks, Protocol):
+    """A network to which looking at several frames of one size costs less together than one by one."""
+
+    together: int  # how many frames are looked at in one call
+
+    def features_together(self, lumas: Plane) -> list[Plane]:
+        """Look at several frames.
+
+        Args:
+            lumas: luma of frames of one film  [(n, h, w) float32 [0, 100] L*], n ≥ 1
+
+        Returns:
+            Features of each, as ``features`` gives them; the same to the bit, whichever others are looked at with it
         """
         ...
 
@@ -289,9 +307,7 @@ class EmbeddedColouriser:
         if lumas.ndim != 3 or 0 in lumas.shape:
             raise ShapeError(f"lumas are {lumas.shape}, expected (n, h, w)")
         found = []
-        for first in range(0, len(lumas), TOGETHER):
-            some = lumas[first : first + TOGETHER]
-            full = np.concatenate([some, np.repeat(some[-1:], TOGETHER - len(some), axis=0)])
+        for some, full in _groups(lumas):
             with torch.inference_mode(), running(self.way, self.device):
                 ab = self._chroma_of(self._padded(full))
             found.append(_chroma(ab, some.shape[1:])[: len(some)])
@@ -373,11 +389,24 @@ class EmbeddedColouriser:
             WeightsError: the weights are not this network's.
         """
         check_luma(luma)
-        h, w = working_size(*luma.shape)
-        if (h, w) != luma.shape:
-            luma = np.asarray(cv2.resize(luma, (w, h), interpolation=cv2.INTER_AREA), np.float32)
-        seen = self._look(luma).affinity[0, :, : -(-h // 2), : -(-w // 2)]
-        return np.ascontiguousarray(seen.float().permute(1, 2, 0).cpu().numpy())
+        small = _at_working_size(luma)
+        return _features(self._look(small).affinity, small.shape)[0]
+
+    def features_together(self, lumas: Plane) -> list[Plane]:
+        """What places of several frames look like; see ``LooksTogether``, and ``predict_together`` for how.
+
+        Raises:
+            ShapeError: the lumas are no planes.
+            WeightsError: the weights are not this network's.
+        """
+        if lumas.ndim != 3 or 0 in lumas.shape:
+            raise ShapeError(f"lumas are {lumas.shape}, expected (n, h, w)")
+        found: list[Plane] = []
+        for some, full in _groups(np.stack([_at_working_size(luma) for luma in lumas])):
+            with torch.inference_mode(), running(self.way, self.device):
+                sight = cast(Sight, self._ready()(self._padded(full)))
+            found += _features(sight.affinity, some.shape[1:])[: len(some)]
+        return found
 
     def _told(self, luma: Plane, ab: Plane, hint_ab: Plane, hint_weight: Plane) -> tuple[Places, Samples | None]:
         """All places of the frame at half its size, and what hints say of it, in units of AB_SCALE."""
@@ -449,6 +478,26 @@ class EmbeddedColouriser:
             # Repeat the border: mirrored content would be taken for more of the scene, zeros for a dark one.
             shown = F.pad(shown, (0, pad_w, 0, pad_h), mode="replicate")
         return shown.to(self.device, memory_format=torch.channels_last)
+
+
+def _groups(lumas: Plane) -> Iterator[tuple[Plane, Plane]]:
+    """Frames as they are looked at together: those asked about, and with them what fills the group."""
+    for first in range(0, len(lumas), TOGETHER):
+        some = lumas[first : first + TOGETHER]
+        yield some, np.concatenate([some, np.repeat(some[-1:], TOGETHER - len(some), axis=0)])
+
+
+def _at_working_size(luma: Plane) -> Plane:
+    h, w = working_size(*luma.shape)
+    if (h, w) == luma.shape:
+        return luma
+    return np.asarray(cv2.resize(luma, (w, h), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _features(affinity: Tensor, size: tuple[int, ...]) -> list[Plane]:
+    """Affinities as the network gives them, of frames that were (h, w) before they were padded."""
+    seen = affinity[..., : -(-size[0] // 2), : -(-size[1] // 2)].float().permute(0, 2, 3, 1).cpu().numpy()
+    return [np.ascontiguousarray(one) for one in seen]
 
 
 def _chroma(ab: Tensor, size: tuple[int, ...]) -> Plane:
