@@ -46,6 +46,8 @@ _HIDDEN, _RIDGE = 96, 1e-2
 # Places it learns from: so many about each click, at most so many of the border, and of its own answer, where that is
 # sure by this much, one in so many.
 _ABOUT_A_CLICK, _OF_THE_BORDER, _SURE, _OF_ITS_OWN = 40, 1500, 0.15, 5
+# Of a box that nobody clicked in, the percentage that is least like its surroundings is taken for the object's.
+_CLEAREST = 20
 # Share of the border among what is outside, once there are clicks outside, and of its own answer among all.
 _BORDER_SHARE, _OWN_SHARE = 0.4, 0.5
 
@@ -109,10 +111,9 @@ class GeodesicSegmenter:
         inside = [(x * scale[0], y * scale[1]) for x, y, positive in points if positive]
         outside = [(x * scale[0], y * scale[1]) for x, y, positive in points if not positive]
         room = _room((h, w), box, scale)
-        if not inside:
-            rows, columns = np.nonzero(room)
-            inside = [(float(columns.mean()) + 0.5, float(rows.mean()) + 0.5)]
-        return _sharpened(_nearer(prepared, _discs((h, w), inside), _discs((h, w), outside), room), picture)
+        keep_out = _discs((h, w), outside)
+        seeds = _discs((h, w), inside) if inside else _unlike_its_surroundings(prepared, room & ~keep_out)
+        return _sharpened(_nearer(prepared, seeds, keep_out, room), picture)
 
     def _prepared(self, picture: Array) -> _Prepared:
         key = fingerprint(picture)
@@ -215,8 +216,10 @@ def _discs(size: tuple[int, int], points: Sequence[tuple[float, float]]) -> Insi
 
 
 def _distance(prepared: _Prepared, seeds: Inside) -> Array:
-    found = dijkstra(prepared.graph, directed=False, indices=np.flatnonzero(seeds), min_only=True)
-    return np.asarray(found, np.float32).reshape(prepared.luma.shape)
+    # Only the rim of a large area of seeds can be nearest to anything, and each seed takes its time.
+    rim = seeds & (cv2.erode(seeds.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
+    found = dijkstra(prepared.graph, directed=False, indices=np.flatnonzero(rim), min_only=True)
+    return np.where(seeds, np.float32(0), np.asarray(found, np.float32).reshape(prepared.luma.shape))
 
 
 def _nearer(prepared: _Prepared, inside: Inside, outside: Inside, room: Inside) -> Inside:
@@ -253,6 +256,15 @@ def _nearer(prepared: _Prepared, inside: Inside, outside: Inside, room: Inside) 
     _, parts = cv2.connectedComponents(found.astype(np.uint8), connectivity=4)
     kept = np.asarray(np.isin(parts, np.unique(parts[inside])) & found)
     return _without_holes(kept, outside)
+
+
+def _unlike_its_surroundings(prepared: _Prepared, room: Inside) -> Inside:
+    """Where a box that nobody clicked in shows most clearly what is not around it."""
+    if room.all() or not room.any():
+        return room
+    odds = _spoken(prepared, [(_some(room), 1.0, 1.0), (_some(~room), -1.0, 1.0)])
+    steady = _steadied(prepared.luma, odds)
+    return np.asarray(room & (steady >= np.percentile(steady[room], 100 - _CLEAREST)))
 
 
 def _spoken(prepared: _Prepared, samples: Sequence[tuple[NDArray[np.intp], float, float]]) -> Array:
