@@ -58,7 +58,7 @@ class SamSegmenter:
         Cost: the encoder 1.6 to 38 s a picture on two cores, by model; 60 ms a click.
         """
         check_clicks(picture, points, box)
-        self._encode(picture)
+        self.prepare(picture)
         where = np.array([(x, y) for x, y, _ in points], np.float32) if points else None
         sides = np.array([int(positive) for *_, positive in points]) if points else None
         around = np.array(box, np.float32) if box is not None else None
@@ -72,7 +72,8 @@ class SamSegmenter:
             best = 0
         return np.asarray(masks[best], bool)
 
-    def _encode(self, picture: Array) -> None:
+    def prepare(self, picture: Array) -> None:
+        """Encode a picture; see `hints.segment.Prepares.prepare`."""
         key = fingerprint(picture)
         if key != self._encoded:
             rgb = picture if picture.ndim == 3 else join(picture, np.zeros((*picture.shape, 2), np.float32))

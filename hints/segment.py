@@ -73,6 +73,15 @@ class Segmenter(Protocol):
         ...
 
 
+@runtime_checkable
+class Prepares(Protocol):
+    """A segmenter that can look at a picture before the first click."""
+
+    def prepare(self, picture: Array) -> None:
+        """Work out what depends on the picture alone; the clicks that follow find it done."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class _Prepared:
     """What depends on the picture alone, at small size."""
@@ -114,6 +123,10 @@ class GeodesicSegmenter:
         keep_out = _discs((h, w), outside)
         seeds = _discs((h, w), inside) if inside else _unlike_its_surroundings(prepared, room & ~keep_out)
         return _sharpened(_nearer(prepared, seeds, keep_out, room), picture)
+
+    def prepare(self, picture: Array) -> None:
+        """See `Prepares.prepare`."""
+        self._prepared(picture)
 
     def _prepared(self, picture: Array) -> _Prepared:
         key = fingerprint(picture)

@@ -561,6 +561,10 @@ class Session:
         """
         return self._segmenters.mask(self.restored_picture(n), points, box, lasso, strokes)
 
+    def prepare_segment(self, n: int) -> None:
+        """Let the segmenter look at frame ``n`` in the background: a click on it may follow."""
+        self._segmenters.prepare(lambda: self.restored_picture(n))
+
     # ------------------------------------------------------------------ renders
 
     def check_hints(

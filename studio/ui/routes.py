@@ -265,6 +265,12 @@ def _picture_routes(router: APIRouter, desk: Desk) -> None:
         note = {"ms": _ms(began), "share": round(float(mask.mean()), 5)}
         return _noted(convert.mask_png(mask), "image/png", note)
 
+    @router.post("/segment/look/{n}", status_code=202)
+    def look(n: int) -> dict[str, Any]:
+        _check_frame(desk, n)
+        desk.session.prepare_segment(n)
+        return {}
+
     @router.post("/preview")
     def preview(body: NewHint) -> Response:
         session = desk.session

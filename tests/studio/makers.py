@@ -123,6 +123,12 @@ class Enlarge(StageBase):
 class Click:
     """A segmenter: everything as bright as what was clicked."""
 
+    def __init__(self):
+        self.prepared = []
+
+    def prepare(self, rgb):
+        self.prepared.append(rgb.copy())
+
     def segment(self, rgb, points, box=None):
         x, y, _ = points[0]
         return np.abs(rgb[..., 0] - rgb[int(y), int(x), 0]) < 0.1

@@ -357,6 +357,18 @@ def test_the_first_segmenter_that_works_is_asked(session):
         session.segment(0, [])
 
 
+def test_the_segmenter_looks_at_a_frame_before_the_first_click(session):
+    asked = session._segmenters
+    waiting = [asked.prepare(lambda n=n: session.restored_picture(n)) for n in (0, 1)]
+    for thread in waiting:
+        thread.join()
+    looked_at = asked._chosen.prepared
+    assert np.array_equal(looked_at[-1], session.restored_picture(1))
+    assert len(looked_at) <= 2  # of those that waited only the newest
+    asked.prepare(lambda: (_ for _ in ()).throw(InputError("the film has gone"))).join()
+    assert session.segment(0, [(12.0, 20.0, True)])[20, 12]  # a picture that failed is no fault of the click's
+
+
 def test_box_lasso_and_brush_reach_the_segmenter(session):
     clicked = session.segment(0, [(12.0, 20.0, True)])
     assert np.array_equal(session.segment(0, [(12.0, 20.0, True)], (0.0, 0.0, 64.0, 48.0)), clicked)

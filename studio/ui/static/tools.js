@@ -1,14 +1,15 @@
 // The tools: what a click, a drag, Enter and Esc mean on the picture.
 
-import { base64, changeForPicture } from "./api.js";
+import { base64, change, changeForPicture } from "./api.js";
 import { addHint, updateHint } from "./edits.js";
 import { anchor, drawPath, hintAt } from "./marks.js";
 import { edge, tinted } from "./masks.js";
-import { emit, hintById, keepColour, regionById, select, store, useColour } from "./store.js";
+import { emit, hintById, keepColour, on, regionById, select, store, useColour } from "./store.js";
 import { tell } from "./toast.js";
 
 const MASKED = new Set(["region", "neutral", "lock"]);
 const CLICK_PX = 4;
+const LOOK_MS = 250;
 
 const hex = ([r, g, b]) => `#${[r, g, b].map((v) => v.toString(16).padStart(2, "0")).join("")}`;
 
@@ -28,6 +29,18 @@ export class Tools {
   constructor(viewer) {
     this.viewer = viewer;
     this.card = viewer.element.querySelector("#making");
+    on("tool", () => this.look());
+    on("frame", () => this.look());
+  }
+
+  // A tool that marks things is in hand and the film stands still: the segmenter may look at the frame by now.
+  look() {
+    clearTimeout(this.looking);
+    if (!MASKED.has(store.tool) || !store.project) return;
+    const frame = store.frame;
+    this.looking = setTimeout(() => {
+      if (!this.viewer.playing && frame === store.frame) change("POST", `/segment/look/${frame}`, {}).catch(() => {});
+    }, LOOK_MS);
   }
 
   choose(tool) {

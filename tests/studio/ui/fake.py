@@ -279,6 +279,9 @@ class FakeSession:
     def suggest(self, n, x, y, count=5):
         return [{"colour": "#4b5a3c", "share": 0.6}, {"colour": "#7a5a40", "share": 0.3}][:count]
 
+    def prepare_segment(self, n):
+        self.looked_at = n
+
     def segment(self, n, points, box=None, lasso=None, strokes=()):
         grey = picture(n)
         mask = np.zeros((H, W), bool)

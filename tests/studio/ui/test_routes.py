@@ -156,6 +156,12 @@ def test_strokes_and_loops_reach_the_session(client):
     assert "width" in refused.text
 
 
+def test_a_frame_is_looked_at_before_it_is_clicked(client, app):
+    assert client.post("/v1/segment/look/3", json={}).status_code == 202
+    assert app.state.desk.session.looked_at == 3
+    assert client.post("/v1/segment/look/9999", json={}).status_code == 400
+
+
 def test_a_masked_hint_has_a_handle_inside_its_mask(client):
     mask = np.zeros((H, W), np.uint8)
     mask[100:140, 200:260] = 255
