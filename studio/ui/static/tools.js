@@ -39,7 +39,7 @@ export class Tools {
     if (!MASKED.has(store.tool) || !store.project) return;
     const frame = store.frame;
     this.looking = setTimeout(() => {
-      if (!this.viewer.playing && frame === store.frame) change("POST", `/segment/look/${frame}`, {}).catch(() => {});
+      if (!this.viewer.playing && frame === store.frame) change("POST", `/segment/look/${frame}`).catch(() => {});
     }, LOOK_MS);
   }
 
