@@ -25,7 +25,7 @@ from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
 from hints.propagate import Step, resized, walking_size
 
-VERSION = 3
+VERSION = 4
 Inside = NDArray[np.bool_]
 
 HIDDEN = 160  # width of the classifier's hidden layer
