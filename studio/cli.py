@@ -178,8 +178,8 @@ def _bench(commands: Commands) -> None:
     c.add_argument(
         "name",
         metavar="NAME",
-        help="points, exemplar, sparse, regions, across, references, need, flow, interpolate, repair, speed, latency, "
-        "carry, suggestions",
+        help="points, exemplar, sparse, regions, neighbours, segment, across, references, need, flow, interpolate, "
+        "repair, speed, latency, carry, suggestions",
     )
     c.add_argument("--data", metavar="DIR", help="folder of test films")
     c.add_argument("--limit", type=int, metavar="N", help="at most so many cases")
