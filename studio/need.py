@@ -5,6 +5,9 @@ first. So one thread works it out in the background: the frame in view, then its
 every other shot. It holds still while a person edits or looks at pictures, and while a render runs; it stops when
 nobody has asked for so long that nobody can be looking. What it found is kept under a key of all it hangs on, so that
 undo has it at once.
+
+Hints of the shot in view are carried at once, also while a person steps through it, for that is what is waited for; the
+frames next to a keyframe are told first, and only the next edit stops it.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from numpy.typing import NDArray
 
 from core.colourise import Automatic, Colourise
 from core.contract.fingerprint import fingerprint
-from core.contract.progress import CancelToken, silent
+from core.contract.progress import CancelToken, Progress, Report
 from core.contract.sources import FrameSource
 from core.errors import Cancelled, PochoirError
 from core.film.colour import Array
@@ -43,6 +46,7 @@ FORGOTTEN_SECONDS = 6.0  # who looks at the strip asks more often
 FEW = 4  # frames that are worked out of a shot that is not in view
 _LOOK_AGAIN_SECONDS = 0.25  # while a render runs
 _COARSEST = 16  # frames between those that are worked out first
+_TELL_AT_FIRST, _TELL_EVERY = 2, 12  # carried frames after which a person is told of them
 _NEAR = 1 / 16  # of the picture's longer side: need is gathered over such a place
 
 
@@ -76,7 +80,8 @@ class Needs:
         self._machine, self._project, self._busy, self._carried = machine, project, busy, carried
         self._unhinted = Unhinted(film, machine)
         self._wake = threading.Condition()
-        self._token = CancelToken()
+        self._token, self._carrying = CancelToken(), CancelToken()
+        self._uncarried = True
         self._near, self._asked, self._quiet_from = 0, 0.0, 0.0
         self._shots: dict[FrameRange, _Known] = {}
         self._rows: list[list[float]] = []
@@ -115,12 +120,19 @@ class Needs:
         held = self._machine.cache.get(key) if key is not None else None
         return None if held is None else held["need"].astype(np.float32) / np.float32(255)
 
-    def hush(self) -> None:
-        """Hold still for a while: a person has asked for something."""
+    def hush(self, *, edited: bool = False) -> None:
+        """Hold still for a while: a person has asked for something.
+
+        Args:
+            edited: what is said has changed, so that what is being carried may be out of date.
+        """
         with self._wake:
             self._quiet_from = time.monotonic() + QUIET_SECONDS
             self._fault = ""  # what was asked for may have mended it
             self._token.cancel()
+            if edited:
+                self._carrying.cancel()
+                self._uncarried = True
             self._wake.notify_all()
 
     def close(self) -> None:
@@ -128,6 +140,7 @@ class Needs:
         with self._wake:
             self._closing = True
             self._token.cancel()
+            self._carrying.cancel()
             self._wake.notify_all()
             worker = self._worker
         if worker is not None:
@@ -168,8 +181,8 @@ class Needs:
             while not self._closing:
                 now = time.monotonic()
                 due = [] if self._fault or now > self._asked + FORGOTTEN_SECONDS else self._due(self._project())
-                if due and now >= self._quiet_from and not self._busy():
-                    self._token = CancelToken()
+                if due and (now >= self._quiet_from or self._uncarried) and not self._busy():
+                    self._token, self._carrying = CancelToken(), CancelToken()
                     return due[0]
                 self._wake.wait(max(_LOOK_AGAIN_SECONDS, self._quiet_from - now) if due else None)
         return None
@@ -200,8 +213,13 @@ class Needs:
         place = frame_of(n, timeline)
         shot = shot_of(timeline.shots, place)
         if len(said.reach(shot)) and not said.ready(shot):
-            said.carry(shot, silent, self._token)
+            said.carry(shot, self._teller(shot), self._carrying)
             self._carried(shot)
+        with self._wake:
+            if not self._carrying.cancelled:
+                self._uncarried = False
+            if time.monotonic() < self._quiet_from:
+                raise Cancelled(f"need of frame {n}: a person is at work")
         node = renderer.line.nodes[at]
         assert isinstance(node.stage, Colourise)
         carrier = node.stage.carrier(node.params.colouriser, renderer.device)
@@ -225,6 +243,16 @@ class Needs:
         with self._wake:
             self._keys[n] = key
         return [n, *neediest(held["need"], project.clip.size)]
+
+    def _teller(self, shot: Shot) -> Report:
+        """Tells now and then that more frames of a shot have their hints."""
+
+        def tell(progress: Progress) -> None:
+            done = progress.done
+            if done == _TELL_AT_FIRST or (done % _TELL_EVERY == 0 and done < progress.total):
+                self._carried(shot)
+
+        return tell
 
 
 def wanted(shots: Sequence[Shot], near: int) -> Iterator[tuple[Shot, int]]:

@@ -405,6 +405,7 @@ class Session:
             InputError: there is none.
         """
         label = self._state.undo()
+        self._needs.hush(edited=True)
         self._tell({"version": self.version})
         return label
 
@@ -418,6 +419,7 @@ class Session:
             InputError: there is none.
         """
         label = self._state.redo()
+        self._needs.hush(edited=True)
         self._tell({"version": self.version})
         return label
 
@@ -441,6 +443,7 @@ class Session:
         self._must_write()
         self._needs.hush()
         self._state.commit(verb)
+        self._needs.hush(edited=True)
         self._tell({"version": self.version})
 
     def _must_write(self) -> None:
