@@ -24,16 +24,13 @@ from hints.field import HintField, Layer, blend, compose, lay_over, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
 from hints.layers import NOTHING, Kept
+from hints.meet import Meetings
 from hints.propagate import Motion
 from hints.track import Track, group_of, tracks_of
 
 VERSION = 4
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
-# What a side of a blend is taken to have missed at the least: keyframes agree to about a pixel along their border.
-_LEAST_MISSED = 0.03
-# … and what it has missed for each factor e by which the region's size is off.
-_OFF_SIZE = 0.5
 FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
 _FIELDS_HELD = 4
 _LAYERS_HELD = 96  # layers of one frame that are at hand for the next question about it
@@ -77,7 +74,7 @@ class Carried:
         self._tracks = Tracks(self._ways)
         self._neighbours = Neighbours(self._tracks.key, self.size)
         self._anchors: dict[str, float] = {}
-        self._arrivals: dict[str, float] = {}
+        self._meetings = Meetings(self._tracks.at, self._tracks.key, self.size)
         self._content: dict[str, str | None] = {}
         self._held: dict[int, HintField | None] = {}
         self._made: dict[int, dict[str, Layer]] = {}
@@ -87,8 +84,7 @@ class Carried:
         other = Carried(hints, self.timeline, self._ways.source_size, self._motion, self._store, self._estimator)
         # Keys of tracks and layers hold geometry, film and colour, not the set they are in.
         other._tracks, other._made = self._tracks, self._made
-        other._anchors, other._arrivals = self._anchors, self._arrivals
-        other._neighbours = self._neighbours
+        other._anchors, other._meetings, other._neighbours = self._anchors, self._meetings, self._neighbours
         return other
 
     # -- reach and carrying -------------------------------------------------------------------------
@@ -247,64 +243,11 @@ class Carried:
             united = []
             for some in sides.values():
                 layer = join([layer for _, layer in some], self.size)
-                united.append((layer, self._loudness(some[0][0], n, float(layer.cover.sum()), at_once)))
+                track = some[0][0]
+                known = None if at_once else self._of(track.shot)
+                united.append((layer, self._meetings.loudness(track, n, float(layer.cover.sum()), known)))
             layers[group] = blend(united, self.size)
         return layers
-
-    def _loudness(self, track: Track, n: int, area: float, at_once: bool) -> float:
-        """How loud one keyframe of a region speaks on a frame on the way to the region's next keyframe.
-
-        Which side lost the region shows where its walk arrives, for there the other keyframe says where the region is.
-        What a side misses there, it is taken to have lost evenly on the way; and a side on which the region is much
-        larger or smaller than on the way from one keyframe to the other it should be, has lost it sooner.
-
-        Args:
-            track: one of the keyframe's.
-            n: the frame.
-            area: of the region there, as this side has it  [px]
-            at_once: nothing may be carried for the answer.
-        """
-        nearness = track.nearness(n)
-        if nearness == 1 or track.hint.mask is None:
-            return nearness
-        missed = 1 - nearness
-        if not at_once:
-            mine, others = self._meeting(track, 1 if n > track.keyframe else -1)
-            missed *= 1 - self._arrival(mine, others)
-            own, other = (max(1.0, self._cover_of(some, some[0].keyframe).sum()) for some in (mine, others))
-            due = np.log(own) * nearness + np.log(other) * (1 - nearness)
-            missed += _OFF_SIZE * abs(float(np.log(max(1.0, area)) - due))
-        return 1 / (missed + _LEAST_MISSED) ** 2
-
-    def _arrival(self, mine: Sequence[Track], others: Sequence[Track]) -> float:
-        """How well a keyframe's masks, carried to the frame beside the region's next keyframe, agree with that one's.
-
-        Returns:
-            Overlap  [0, 1]
-        """
-        n = _beside(mine[0], others[0])
-        key = fingerprint("arrival", [[self._tracks.key(t, n) for t in some] for some in (mine, others)])
-        if key not in self._arrivals:
-            one, other = self._cover_of(mine, n), self._cover_of(others, n)
-            either = int((one | other).sum())
-            self._arrivals[key] = int((one & other).sum()) / either if either else 1.0
-        return self._arrivals[key]
-
-    def _cover_of(self, tracks: Sequence[Track], n: int) -> Inside:
-        """Where tracks of one keyframe see their region on a frame of their reach  [(h, w) bool]."""
-        cover = np.zeros(self.size, np.bool_)
-        for track in tracks:
-            kept = self._tracks.at(track, n)
-            if kept is not None:
-                cover[kept.box] |= kept.cover > 0.5
-        return cover
-
-    def _meeting(self, track: Track, side: int) -> tuple[list[Track], list[Track]]:
-        """All tracks of a region that come from a keyframe, and from its next one to that side."""
-        other = track.after if side > 0 else track.before
-        group = group_of(track.hint)
-        alike = [t for t in self._of(track.shot) if group_of(t.hint) == group]
-        return [t for t in alike if t.keyframe == track.keyframe], [t for t in alike if t.keyframe == other]
 
     def _speaking(self, n: int) -> list[Track]:
         return [t for t in self.tracks if n in t.reach and t.hint.kind != "lock" and t.hint.strength > 0]
@@ -349,9 +292,10 @@ class Carried:
             VERSION,
             self._motion.luma_key(n),
             [
-                (self._tracks.key(t, n), self._blended_by(t, n), group_of(t.hint), self._colour(t), t.hint.strength)
+                (self._tracks.key(t, n), t.nearness(n), group_of(t.hint), self._colour(t), t.hint.strength)
                 for t in speaking
             ],
+            [self._meetings.depends_on(t, n, self._of(t.shot)) for t in speaking],
             self._neighbours.among(speaking, self._found),
         )
         if inputs not in self._content:
@@ -363,13 +307,6 @@ class Carried:
                 self._store.put(inputs, held)
             self._content[inputs] = held["key"].tobytes().decode().strip() or None
         return self._content[inputs]
-
-    def _blended_by(self, track: Track, n: int) -> tuple[float, list[str]]:
-        """What says how loud a track speaks, as keys hold it."""
-        if track.nearness(n) == 1 or track.hint.mask is None:
-            return track.nearness(n), []
-        mine, others = self._meeting(track, 1 if n > track.keyframe else -1)
-        return track.nearness(n), [self._tracks.key(t, _beside(mine[0], others[0])) for t in (*mine, *others)]
 
     def _colour(self, track: Track) -> tuple[str, object, object, float | None]:
         hint = track.hint
@@ -423,8 +360,3 @@ class Carried:
             cover[kept.box] = np.where(kept.trust >= _LOCK_TRUST, kept.cover, 0)
         full = cv2.resize(cover, (w, h), interpolation=cv2.INTER_LINEAR)
         return np.asarray(full > 0.5)
-
-
-def _beside(mine: Track, other: Track) -> int:
-    """The frame beside another keyframe, on the way to it."""
-    return other.keyframe - 1 if other.keyframe > mine.keyframe else other.keyframe + 1
