@@ -193,10 +193,10 @@ def region_hints(clip: TrueClip, masks: Sequence[Inside], keyframes: Sequence[in
     return HintSet((region,), tuple(hints))
 
 
-def carried_mask(source: Carried, n: int, size: tuple[int, ...]) -> Inside:
-    """Where the region was carried to  [(H, W) bool]."""
+def carried_mask(source: Carried, n: int, size: tuple[int, ...], region: str = "object") -> Inside:
+    """Where a region was carried to  [(H, W) bool]."""
     cover = np.zeros(source.size, np.float32)
-    layer = source.layer_of("object", n)
+    layer = source.layer_of(region, n)
     if layer is not None:
         cover[layer.box] = layer.cover
     return np.asarray(cv2.resize(cover, (size[1], size[0]), interpolation=cv2.INTER_LINEAR) > 0.5)

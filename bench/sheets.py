@@ -21,11 +21,10 @@ from bench.clips import TrueClip
 from bench.contact_sheet import contact_sheet
 from bench.exemplar import ClipMotion, Memory, carry, timeline_of
 from bench.metrics import psnr, to_8bit
+from bench.old_shots import open_film
 from bench.points import pictures
 from bench.train.data import read_still, zhang_points
 from core.colourise import ColouriseParams, automatic_of, colourise_frame
-from core.contract.sources import FrameSource
-from core.decode import open_source
 from core.film.colour import join, luma_of, srgb_to_lab
 from core.film.timebase import FrameRange
 from core.models.colouriser import EmbeddedColouriser
@@ -97,7 +96,7 @@ def hinted_sheet(data: Path, ours: EmbeddedColouriser) -> Picture:
 
 def _hinted_clip(place: Path, path: Path) -> tuple[TrueClip, HintSet]:
     """Frames of an old film from the one that is hinted at, and the hints, numbered as those frames."""
-    film = _film(place)
+    film = open_film(place)
     hints = load(path, size=film.clip.size, count=film.clip.count)
     first = hints.hints[0].frame
     numbers = FrameRange(first, min(first + CARRIED + 1, film.clip.count))
@@ -105,11 +104,6 @@ def _hinted_clip(place: Path, path: Path) -> tuple[TrueClip, HintSet]:
     film.close()
     moved = tuple(replace(hint, frame=hint.frame - first) for hint in hints.hints)
     return TrueClip(place.name, frames, tuple(numbers)), HintSet(hints.regions, moved)
-
-
-def _film(place: Path) -> FrameSource:
-    films = sorted(place.glob("*.mp4"))
-    return open_source(films[0] if films else place)
 
 
 def _fitted(picture: Picture, size: tuple[int, int]) -> Picture:
@@ -122,7 +116,7 @@ def _old_frames(folder: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
         if photographs:
             yield from ((f"{place.name}/{p.name}", read_still(p)) for p in photographs)
             continue
-        film = _film(place)
+        film = open_film(place)
         for i in range(PER_FILM):
             n = film.clip.count * (2 * i + 1) // (2 * PER_FILM)
             yield f"{place.name} {n}", film.frame(n).rgb

@@ -20,8 +20,9 @@ Path = tuple[tuple[float, float], ...]
 # A stroke is told to the segmenter by clicks this far apart at most, in widths, and so many of them at most: a network
 # takes its time for each.
 APART, MOST = 1.0, 12
-# Clicks outside along a lasso.
-AROUND = 8
+# Clicks outside around a lasso, and how far beyond it, as a share of the picture's long side: a loop drawn upon the
+# object's border would else say that the border itself is outside, and a click has some width.
+AROUND, BEYOND = 8, 0.02
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def marked(
     clicks = list(points)
     if lasso is not None:
         loop = _filled((h, w), lasso)
-        box = _bounds(loop)
+        box, beyond = _around(loop)
         # Without a border of its own a box would let the segmenter take its corners for the object's surroundings.
-        clicks += [(x, y, False) for x, y in _spread(lasso, AROUND)]
+        clicks += [(x, y, False) for x, y in beyond]
     for stroke in strokes:
         _check((h, w), stroke.path, "brush")
         count = 1 + int(_length(stroke.path) / (APART * stroke.width))
@@ -103,6 +104,18 @@ def _filled(size: tuple[int, int], lasso: Path) -> Inside:
     if np.count_nonzero(inside) < 4 or len(lasso) < 3:
         raise InputError("lasso: the loop holds nothing; draw it around the object")
     return inside > 0
+
+
+def _around(loop: Inside) -> tuple[Box, list[tuple[float, float]]]:
+    """The box some way beyond a filled loop, and places evenly around it; none where the picture ends before."""
+    far = max(2.0, BEYOND * max(loop.shape))
+    away = cv2.distanceTransform((~loop).astype(np.uint8), cv2.DIST_L2, 5)
+    wide = away < far
+    contours, _ = cv2.findContours(wide.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    ring = contours[0][:, 0]
+    ring = ring[away[ring[:, 1], ring[:, 0]] > far - 2]
+    chosen = ring[((np.arange(AROUND) + 0.5) / AROUND * len(ring)).astype(np.intp)] if len(ring) else ring
+    return _bounds(wide), [(float(x) + 0.5, float(y) + 0.5) for x, y in chosen]
 
 
 def _bounds(inside: Inside) -> Box:

@@ -7,7 +7,7 @@ import pytest
 
 from bench.metrics import iou
 from core.errors import InputError
-from hints.gestures import MOST, Stroke, marked
+from hints.gestures import AROUND, MOST, Stroke, marked
 from hints.segment import GeodesicSegmenter
 
 SIZE = (120, 160)
@@ -37,8 +37,25 @@ def test_nothing_lies_outside_a_lasso():
     found = marked(everything, LUMA, [], lasso=((20.0, 20.0), (60.0, 20.0), (60.0, 90.0), (20.0, 90.0)))
     assert found.sum() == 41 * 71
     ((clicks, box),) = everything.asked
-    assert box == (20.0, 20.0, 61.0, 91.0)
+    assert box == (17.0, 17.0, 64.0, 94.0)
+    assert len(clicks) == AROUND
     assert not any(inside for *_, inside in clicks)
+    for x, y, _ in clicks:  # beyond the loop, by about as much as the box
+        assert 2 <= max(20 - x, x - 61, 20 - y, y - 91) <= 4
+
+
+def test_a_lasso_drawn_upon_the_border_is_as_good_as_a_wide_one():
+    tight = tuple((60.5 + 31 * float(np.cos(a)), 60.5 + 31 * float(np.sin(a))) for a in np.linspace(0, 6.2, 40))
+    assert iou(marked(GeodesicSegmenter(), LUMA, [(60.5, 60.5, True)], lasso=tight), DISC) > 0.99
+
+
+def test_an_object_at_the_edge_of_the_picture_is_not_clicked_away():
+    everything = Told(np.ones(SIZE, bool))
+    marked(everything, LUMA, [], lasso=((0.0, 0.0), (159.0, 0.0), (159.0, 60.0), (0.0, 60.0)))
+    ((clicks, _),) = everything.asked
+    assert all(y > 62 for _, y, _ in clicks)
+    marked(everything, LUMA, [], lasso=((0.0, 0.0), (160.0, 0.0), (160.0, 120.0), (0.0, 120.0)))
+    assert everything.asked[1][0] == []
 
 
 def test_a_brush_finds_the_object_it_passes_over():
