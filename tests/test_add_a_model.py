@@ -100,5 +100,18 @@ def test_without_its_checkpoint_one_line_says_how_to_get_it(installed):
     assert type(caught.value).__name__ == "ModelMissingError"
 
 
+def test_doctor_looks_for_its_checkpoint(installed, capsys):
+    def found() -> dict:
+        app.main(["doctor", "--json"])  # its status is this machine's
+        return {f["subject"]: f for f in json.loads(capsys.readouterr().out)["findings"]}["model unsharp"]
+
+    missing = found()
+    assert (missing["state"], missing["found"]) == ("optional", "not there; Lanczos resampling is used")
+    assert "put unsharp.pth into" in missing["advice"]
+    model_folder().mkdir()
+    (model_folder() / "unsharp.pth").write_bytes(b"")
+    assert (found()["state"], found()["found"]) == ("ok", str(model_folder() / "unsharp.pth"))
+
+
 def test_without_the_package_the_shelf_has_no_such_card():
     assert "unsharp" not in app.builtins().cards
