@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract.params import choice, number, text
+from core.contract.params import number, registered, text
 from core.contract.plugins import Plugins
 from core.contract.progress import CancelToken, Report
 from core.contract.registry import Registry
@@ -264,11 +264,7 @@ class ColouriseParams:
         4, 0, 12, unit="frames", help="How many frames to each side steady the automatic colour along motion"
     )
     saturation: float = number(1.0, 0.0, 2.0, help="Strength of the automatic colour; hints are left as asked")
-    flow: str = choice(
-        "dis",
-        ("dis", "raft-small", "raft-large"),
-        help="Which estimator finds motion: dis, or a network of the model shelf",
-    )
+    flow: str = registered("dis", "flows", help="Which estimator finds motion: dis, or a network of the model shelf")
 
 
 class Colourise(StageBase):

@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from importlib import import_module, metadata
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import platformdirs
 
+from core.models.card import CARDS, ModelCard
 from core.models.shelf import model_folder, shelf
 
 State = Literal["ok", "optional", "missing"]
@@ -82,11 +83,12 @@ READ = ("h264", "hevc", "mpeg2video", "mpeg4", "mjpeg", "prores", "dnxhd", "ffv1
 IMAGES = (("png", True), ("tiff", True), ("jpeg", True), ("dpx", True), ("openexr", True))
 
 
-def examine(cache: Path | None = None) -> list[Finding]:
+def examine(cache: Path | None = None, cards: Iterable[ModelCard] = CARDS) -> list[Finding]:
     """Look at everything the program may need.
 
     Args:
         cache: a cache folder to weigh, e.g. a project's; None: the user's own
+        cards: of the models to look for; by default those that come with the program
 
     Returns:
         Findings in the order in which a person would mend them. Nothing raises: what cannot be looked at
@@ -99,7 +101,7 @@ def examine(cache: Path | None = None) -> list[Finding]:
         ("torchvision", _torchvision),
         ("film", _film),
         ("still pictures", _images),
-        ("models", _models),
+        ("models", lambda: _models(cards)),
         ("browser", _browser),
         ("disk", lambda: _disk(cache or _user_cache())),
     )
@@ -229,7 +231,7 @@ def _images() -> Iterator[Finding]:
     )
 
 
-def _models() -> Iterator[Finding]:
+def _models(cards: Iterable[ModelCard]) -> Iterator[Finding]:
     folder = model_folder()
     yield Finding(
         "model folder",
@@ -238,7 +240,7 @@ def _models() -> Iterator[Finding]:
         "" if folder.is_dir() else f"make it, or name another by POCHOIR_MODELS: mkdir -p '{folder}'",
         {"path": str(folder)},
     )
-    for status in shelf(folder):
+    for status in shelf(folder, cards):
         there = status.state == "ready"
         yield Finding(
             f"model {status.card.id}",

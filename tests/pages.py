@@ -24,11 +24,11 @@ def stages_page() -> str:
     plugins = builtin_plugins()
     lines = ["# Stages", "", MADE, ""]
     for name in plugins.stages:
-        lines += _stage(plugins.stages.get(name))
+        lines += _stage(plugins.stages.get(name), plugins)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _stage(stage: Stage) -> list[str]:
+def _stage(stage: Stage, plugins: Plugins) -> list[str]:
     default = stage.Params()
     if isinstance(stage, FrameStage):
         radius = stage.radius(default)
@@ -39,7 +39,7 @@ def _stage(stage: Stage) -> list[str]:
     rows = describe(stage.Params)
     if rows:
         lines += ["| parameter | default | may be | what it does |", "|---|---|---|---|"]
-        lines += [f"| `{r['name']}` | {_value(r['default'])} | {_bounds(r)} | {r['help']} |" for r in rows]
+        lines += [f"| `{r['name']}` | {_value(r['default'])} | {_bounds(r, plugins)} | {r['help']} |" for r in rows]
         lines.append("")
     return lines
 
@@ -50,9 +50,11 @@ def _value(value: Any) -> str:
     return f"`{value}`" if value != "" else "empty"
 
 
-def _bounds(row: dict[str, Any]) -> str:
+def _bounds(row: dict[str, Any], plugins: Plugins) -> str:
     if row["kind"] in ("int", "float"):
         return f"{row['low']:g} to {row['high']:g} {row['unit']}".strip()
+    if row["kind"] == "registered":
+        return ", ".join(getattr(plugins, row["registry"])) + ", or of an installed package"
     return {"choice": ", ".join(row["options"]), "switch": "on or off"}.get(row["kind"], "text")
 
 

@@ -15,16 +15,18 @@ import pytest
 import torch
 
 import app
-from core.contract.recipe import Recipe
+from core.contract.plugins import GROUP
+from core.contract.recipe import Recipe, StageSpec
 from core.film.frame import on_grid
 from core.film.shot import shots_from_cuts
 from core.models.shelf import model_folder
 from core.render.cache import FrameCache
 from core.render.renderer import Renderer
+from studio.ui.controls import stage_cards
 from tests.contracts.registered import Film
 
 PAGE = Path(app.__file__).parent / "docs" / "add-a-model.md"
-PACKAGE = "pochoir_unsharp"
+PACKAGE, ESTIMATOR = "pochoir_unsharp", "pochoir_shift"
 
 
 def blocks(kind: str) -> list[str]:
@@ -34,25 +36,25 @@ def blocks(kind: str) -> list[str]:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The page's package where Python finds it, as an installer would leave it; a model folder that is empty."""
+    """The page's packages where Python finds them, as an installer would leave them; a model folder that is empty."""
     site = tmp_path / "site"
     project = tomllib.loads(blocks("toml")[0])["project"]
-    net, adapter = blocks("python")
+    net, adapter, flow = blocks("python")
     (site / PACKAGE).mkdir(parents=True)
     (site / PACKAGE / "net.py").write_text(net, "utf-8")
     (site / PACKAGE / "__init__.py").write_text(adapter, "utf-8")
+    (site / f"{ESTIMATOR}.py").write_text(flow, "utf-8")
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    points = [
-        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in names.items())
-        for group, names in project["entry-points"].items()
-    ]
-    (info / "entry_points.txt").write_text("\n".join(points))
+    groups = [tomllib.loads(text)["project"]["entry-points"] for text in blocks("toml")]
+    named = [f"{name} = {value}\n" for group in groups for name, value in group[GROUP].items()]
+    assert [*map(list, groups)] == [[GROUP]] * 2
+    (info / "entry_points.txt").write_text(f"[{GROUP}]\n" + "".join(named))
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path / "models"))
     yield tmp_path
-    for name in [n for n in sys.modules if n.partition(".")[0] == PACKAGE]:
+    for name in [n for n in sys.modules if n.partition(".")[0] in (PACKAGE, ESTIMATOR)]:
         del sys.modules[name]
 
 
@@ -98,6 +100,44 @@ def test_without_its_checkpoint_one_line_says_how_to_get_it(installed):
     with pytest.raises(Exception, match=r"model 'unsharp': put unsharp\.pth into .*models\.example") as caught:
         rendered(installed / "cache")
     assert type(caught.value).__name__ == "ModelMissingError"
+
+
+def test_doctor_looks_for_its_checkpoint(installed, capsys):
+    def found() -> dict:
+        app.main(["doctor", "--json"])  # its status is this machine's
+        return {f["subject"]: f for f in json.loads(capsys.readouterr().out)["findings"]}["model unsharp"]
+
+    missing = found()
+    assert (missing["state"], missing["found"]) == ("optional", "not there; Lanczos resampling is used")
+    assert "put unsharp.pth into" in missing["advice"]
+    model_folder().mkdir()
+    (model_folder() / "unsharp.pth").write_bytes(b"")
+    assert (found()["state"], found()["found"]) == ("ok", str(model_folder() / "unsharp.pth"))
+
+
+def coloured(folder: Path, flow: str) -> Renderer:
+    recipe = Recipe((StageSpec("colourise", {"flow": flow, "steady": 1}),))
+    return Renderer(Film(3), shots_from_cuts((), 3), recipe, app.builtins(), FrameCache(folder), device="cpu")
+
+
+def test_the_pages_flow_estimator_is_chosen_by_its_name(installed, monkeypatch):
+    luma = np.random.default_rng(4).uniform(10, 90, (48, 64)).astype(np.float32)
+    pair = app.builtins().flows.get("shift")("cpu").pair(luma, np.roll(luma, (2, -3), (0, 1)))
+    assert (pair.forward == (-3, 2)).all()
+    assert (pair.backward == (3, -2)).all()
+    assert pair.forward_trust[8:-8, 8:-8].mean() > 0.98
+
+    asked = []
+    shift = importlib.import_module(ESTIMATOR).Shift
+    whole = shift.pair
+    monkeypatch.setattr(shift, "pair", lambda self, a, b: asked.append(a.shape) or whole(self, a, b))
+    line = coloured(installed / "cache", "shift")
+    assert len(list(line.render())) == 3
+    assert len(asked) >= 2
+    assert coloured(installed / "cache", "shift").plan().missing["colourise"] == 0
+    assert coloured(installed / "cache", "dis").plan().missing["colourise"] == 3
+    controls = {c["name"]: c for card in stage_cards(app.builtins()) for c in card["controls"]}
+    assert controls["flow"]["options"][-1] == "shift"
 
 
 def test_without_the_package_the_shelf_has_no_such_card():

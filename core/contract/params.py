@@ -1,6 +1,6 @@
 """Declared parameters: one source for validation, the command line's help and the browser's controls.
 
-A stage's parameters are a frozen dataclass whose fields are made by `number`, `choice` and `switch`:
+A stage's parameters are a frozen dataclass; `number`, `choice`, `registered`, `switch` and `text` make its fields:
 
     @dataclass(frozen=True)
     class Params:
@@ -21,7 +21,18 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Declared:
-    """What is declared of one parameter: kind, bounds (inclusive), unit, options, help, the name it had before."""
+    """What is declared of one parameter.
+
+    Attributes:
+        kind: int, float, choice, registered, switch or text.
+        help: what it does, in a sentence.
+        low: least value.
+        high: greatest value.
+        unit: of a number.
+        options: the words of a choice.
+        registry: attribute of `core.contract.plugins.Plugins` in which what is registered is looked for.
+        formerly: the name it had before.
+    """
 
     kind: str
     help: str
@@ -29,6 +40,7 @@ class Declared:
     high: float | None = None
     unit: str = ""
     options: tuple[str, ...] = ()
+    registry: str = ""
     formerly: str = ""
 
 
@@ -41,6 +53,17 @@ def number(default: float, low: float, high: float, *, help: str, unit: str = ""
 def choice(default: str, options: tuple[str, ...], *, help: str) -> Any:
     """One of a few words."""
     return field(default=default, metadata={"declared": Declared("choice", help, options=options)})
+
+
+def registered(default: str, registry: str, *, help: str) -> Any:
+    """One of what is registered, strangers' included; an unknown one is refused where it is asked for.
+
+    Args:
+        default: its name.
+        registry: attribute of `core.contract.plugins.Plugins`, e.g. ``"flows"``.
+        help: what it does, in a sentence.
+    """
+    return field(default=default, metadata={"declared": Declared("registered", help, registry=registry)})
 
 
 def switch(default: bool, *, help: str) -> Any:
@@ -84,6 +107,10 @@ def _check(declared: Declared, value: Any, where: str) -> Any:
     if declared.kind == "choice":
         if value not in declared.options:
             raise RecipeError(f"{where}: expected one of {', '.join(declared.options)}, got {value!r}")
+        return value
+    if declared.kind == "registered":
+        if not isinstance(value, str):
+            raise RecipeError(f"{where}: expected a name, got {value!r}")
         return value
     if declared.kind == "text":
         if not isinstance(value, str | int | float) or isinstance(value, bool):

@@ -9,7 +9,7 @@ Source: Bao et al. 2019, Depth-Aware Video Frame Interpolation; its program `dem
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -19,79 +19,49 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.errors import ShapeError
 from core.models.checkpoint import check_for, read_network
-from core.models.checksum import sha256_of
 from core.models.dain_net import DainNet
-from core.models.device import pick_device
-from core.models.once import Once
-from core.models.shelf import find
+from core.models.interpolator import NetworkInterpolator
 from core.models.tensors import to_planes, to_rgb
 
 Array = NDArray[np.float32]
 Maker = Callable[[Tensor, Tensor, float], Tensor]
 
-VERSION = 1  # raised whenever the same weights give another answer
 BLOCK = 128  # to whose multiple the published program pads
 BORDER = 32  # what it adds on each side where there is nothing to pad  [px]
-TILE = 768  # greatest side of what is seen at once  [px]
+# Greatest side of what is seen at once; the next one where memory ends. Below, tiles would be mostly overlap.  [px]
+TILES = (768, 512, 384)
 OVERLAP = 160  # of neighbouring tiles; motion longer than this is lost at their borders  [px]
 UNTRUSTED = 32  # outermost part of a tile that is not shown where there is a neighbour  [px]
 
 
-class Dain:
-    """DAIN with its weights. Fulfils the interpolator protocol.
+class Dain(NetworkInterpolator[Maker]):
+    """DAIN with its weights. Fulfils the interpolator protocol. Where memory ends, its tiles become smaller.
 
-    Attributes:
-        name: ``dain``.
-        fingerprint: of weights and this module's version; for cache keys.
+    Source: Bao et al. 2019.
     """
 
     name = "dain"
+    version = 1
 
-    def __init__(self, network: Callable[[], Maker], *, weights: str, device: str | None = None) -> None:
-        self.fingerprint = fingerprint("dain", VERSION, weights)
-        self._device = pick_device(device)
-        self._network = Once(network)
+    @staticmethod
+    def read(path: Path, device: torch.device) -> Maker:
+        """As `NetworkInterpolator.read`."""
+        return read_network(DainNet, path).to(device)
 
-    @classmethod
-    def load(cls, folder: Path | None = None, *, device: str | None = None) -> Dain:
-        """Find the published checkpoint; it is read when the first picture is asked for.
+    def ways(self, h: int, w: int) -> Sequence[float]:
+        """Greatest sides of a tile that cut the picture each in their own way  [px]."""
+        return (TILES[0], *(side for side in TILES[1:] if side < max(h, w)))
 
-        Args:
-            folder: where checkpoints lie; None: the model folder
-            device: as `core.models.device.pick_device` takes it
+    def said(self, way: float) -> str:
+        """As `NetworkInterpolator.said`."""
+        return f"in parts of {way} px"
 
-        Raises:
-            InputError: there is no such device.
-            ModelMissingError: the checkpoint is not there.
-        """
-        path, where = find(cls.name, folder), pick_device(device)
-        return cls(lambda: read_network(DainNet, path).to(where), weights=sha256_of(path), device=device)
-
-    def between(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
-        """Make the picture at a time between two others.
-
-        Args:
-            rgb_a: [(H, W, 3) float32 [0, 1] R'G'B']
-            rgb_b: [(H, W, 3) float32 [0, 1] R'G'B']
-            t: fraction of the way from a to b  (0, 1)
-
-        Returns:
-            [(H, W, 3) float32 [0, 1] R'G'B']
-
-        Raises:
-            ShapeError: the pictures differ in size.
-            WeightsError: the checkpoint is damaged or of another model.
-
-        Source: Bao et al. 2019.
-        """
-        if rgb_a.shape != rgb_b.shape:
-            raise ShapeError(f"dain: pictures of {rgb_a.shape} and {rgb_b.shape} are not of one size")
+    def made(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array:
+        """As `NetworkInterpolator.made`."""
         h, w = rgb_a.shape[:2]
-        rows, columns = _tiles(h), _tiles(w)
+        rows, columns = _tiles(h, int(way)), _tiles(w, int(way))
         if len(rows) == len(columns) == 1:
             return self._whole(rgb_a, rgb_b, t)
         total, mass = np.zeros_like(rgb_a), np.zeros((h, w, 1), np.float32)
@@ -105,13 +75,11 @@ class Dain:
         """A picture that is seen at once."""
         h, w = rgb_a.shape[:2]
         (top, bottom), (left, right) = _padding(h), _padding(w)
-        with torch.inference_mode():
-            first, second = (
-                F.pad(to_planes(rgb, self._device), (left, right, top, bottom), mode="replicate")
-                for rgb in (rgb_a, rgb_b)
-            )
-            made = self._network()(first, second, t)
-            return to_rgb(made[..., top : top + h, left : left + w])
+        first, second = (
+            F.pad(to_planes(rgb, self._device), (left, right, top, bottom), mode="replicate") for rgb in (rgb_a, rgb_b)
+        )
+        made = self._network()(first, second, t)
+        return to_rgb(made[..., top : top + h, left : left + w])
 
 
 def register(plugins: Plugins) -> None:
@@ -128,17 +96,17 @@ def _padding(length: int) -> tuple[int, int]:
     return lacking // 2, lacking - lacking // 2
 
 
-def _tiles(length: int) -> list[slice]:
+def _tiles(length: int, side: int) -> list[slice]:
     """Where the tiles along a side of this length lie: all of one length, evenly apart."""
-    if length <= TILE:
+    if length <= side:
         return [slice(0, length)]
-    count = math.ceil((length - OVERLAP) / (TILE - OVERLAP))
-    starts = (round(k * (length - TILE) / (count - 1)) for k in range(count))
-    return [slice(start, start + TILE) for start in starts]
+    count = math.ceil((length - OVERLAP) / (side - OVERLAP))
+    starts = (round(k * (length - side) / (count - 1)) for k in range(count))
+    return [slice(start, start + side) for start in starts]
 
 
 def _trust(tile: slice, length: int) -> Array:
-    """How far a tile counts at each of its places along one side of the picture  [(TILE,) float32 [0, 1]]."""
+    """How far a tile counts at each of its places along one side of the picture  [(side,) float32 [0, 1]]."""
     place = np.arange(tile.start, tile.stop, dtype=np.float32) + np.float32(0.5)
     before = place - tile.start if tile.start > 0 else np.full_like(place, np.inf)
     after = tile.stop - place if tile.stop < length else np.full_like(place, np.inf)

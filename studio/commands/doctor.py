@@ -15,7 +15,7 @@ _SIGNS = {"ok": "ok      ", "optional": "optional", "missing": "MISSING "}
 
 def doctor(args: Namespace, plugins: Plugins, report: Report) -> Answer:
     """Examine the machine; status 1 where something needed is missing. With ``--tune`` measure the colouriser too."""
-    found = examine()
+    found = examine(cards=plugins.cards.values())
     lines = []
     for finding in found:
         lines.append(f"{_SIGNS[finding.state]}  {finding.subject:18} {finding.found}")

@@ -10,14 +10,19 @@ from typing import Any
 from core.contract.params import describe
 
 
-def control(row: dict[str, Any]) -> dict[str, Any]:
+def control(row: dict[str, Any], plugins: Any = None) -> dict[str, Any]:
     """One declared parameter as a control.
+
+    Args:
+        row: as `core.contract.params.describe` gives it.
+        plugins: of whose registries one may be chosen from; needed where the parameter names one.
 
     Returns:
         ``{name, label, help, unit, kind, default, low, high, step, options}`` where ``kind`` is slider,
         choice, switch or text.
     """
-    kind = {"int": "slider", "float": "slider"}.get(row["kind"], row["kind"])
+    kind = {"int": "slider", "float": "slider", "registered": "choice"}.get(row["kind"], row["kind"])
+    options = getattr(plugins, row["registry"]) if row["registry"] else row["options"]
     low, high = row["low"], row["high"]
     return {
         "name": row["name"],
@@ -29,7 +34,7 @@ def control(row: dict[str, Any]) -> dict[str, Any]:
         "low": low,
         "high": high,
         "step": _step(row["kind"], low, high),
-        "options": list(row["options"]),
+        "options": list(options),
     }
 
 
@@ -51,6 +56,6 @@ def stage_cards(plugins: Any) -> list[dict[str, Any]]:
     cards = []
     for name in plugins.stages:
         stage = plugins.stages.get(name)
-        controls = [control(row) for row in describe(stage.Params)]
+        controls = [control(row, plugins) for row in describe(stage.Params)]
         cards.append({"name": name, "help": stage.help, "controls": controls})
     return cards

@@ -62,6 +62,10 @@ def test_every_parameter_has_help_and_bounds(name: str, parameter: str) -> None:
         assert declared["default"] in declared["options"]
         with pytest.raises(RecipeError, match=parameter):
             build(stage.Params, {parameter: "no such word"}, where=name)
+    elif declared["kind"] == "registered":
+        assert declared["default"] in getattr(PLUGINS, declared["registry"])
+        with pytest.raises(RecipeError, match=parameter):
+            build(stage.Params, {parameter: 3}, where=name)
 
 
 @every_stage
@@ -192,6 +196,8 @@ def test_every_parameter_is_in_the_key(name: str, parameter: str, tmp_path: Path
         others = [not usual]
     elif declared["kind"] == "choice":
         others = [o for o in declared["options"] if o != usual]
+    elif declared["kind"] == "registered":
+        others = [o for o in getattr(PLUGINS, declared["registry"]) if o != usual]
     else:
         others = []
     if not others:

@@ -130,7 +130,9 @@ function input(declared, value, write) {
   }
   if (declared.kind === "choice") {
     const list = document.createElement("select");
-    list.replaceChildren(...declared.options.map((o) => new Option(o, o, false, o === value)));
+    // What the recipe names may be of a package that is not installed here.
+    const options = [...new Set([...declared.options, value])];
+    list.replaceChildren(...options.map((o) => new Option(o, o, false, o === value)));
     list.onchange = () => write(list.value);
     return list;
   }

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.contract.fingerprint import fingerprint
-from core.contract.params import build, choice, describe, number, switch, text, values_of
+from core.contract.params import build, choice, describe, number, registered, switch, text, values_of
 from core.contract.plugins import load_plugins
 from core.contract.recipe import Recipe, StageSpec
 from core.contract.registry import Registry
@@ -20,13 +20,21 @@ class Params:
     mode: str = choice("dark", ("dark", "bright"), help="which")
     on: bool = switch(True, help="whether")
     rate: str = text("60", help="to what")
+    flow: str = registered("dis", "flows", help="by whom")
 
 
 def test_declared_parameters_are_checked_and_described():
     assert build(Params, {"strength": 1, "radius": 3.0}, where="x") == Params(1.0, 3)
-    assert values_of(Params()) == {"strength": 0.5, "radius": 2, "mode": "dark", "on": True, "rate": "60"}
+    assert values_of(Params()) == {
+        "strength": 0.5,
+        "radius": 2,
+        "mode": "dark",
+        "on": True,
+        "rate": "60",
+        "flow": "dis",
+    }
     rows = describe(Params)
-    assert [r["kind"] for r in rows] == ["float", "int", "choice", "switch", "text"]
+    assert [r["kind"] for r in rows] == ["float", "int", "choice", "switch", "text", "registered"]
     assert rows[0]["low"] == 0.0
     assert rows[0]["unit"] == "gain"
 
@@ -38,6 +46,7 @@ def test_declared_parameters_are_checked_and_described():
         ({"strength": float("nan")}, "expected a number"), ({"strength": True}, "expected a number"),
         ({"radius": 1.5}, "whole number"), ({"mode": "blue"}, "one of dark, bright"),
         ({"on": 1}, "true or false"), ({"speed": 1}, "unknown parameter 'speed'"), ({"rate": []}, "text"),
+        ({"flow": 2}, "expected a name"),
     ],
 )  # fmt: skip
 def test_wrong_parameters_name_stage_parameter_and_bounds(values, says):

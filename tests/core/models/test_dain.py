@@ -217,7 +217,7 @@ def test_pictures_are_padded_as_the_published_program_does(size, seen):
 
 
 def test_tiles_make_one_picture_without_seams(monkeypatch):
-    monkeypatch.setattr(dain, "TILE", 192)
+    monkeypatch.setattr(dain, "TILES", (192,))
     mix, rng = Mix(), np.random.default_rng(0)
     a, b = rng.uniform(0, 1, (2, 250, 401, 3)).astype(np.float32)
     made = Dain(lambda: mix, weights="x", device="cpu").between(a, b, 0.25)
@@ -226,7 +226,7 @@ def test_tiles_make_one_picture_without_seams(monkeypatch):
 
 
 def test_the_border_of_a_tile_is_not_shown_where_there_is_a_neighbour(monkeypatch):
-    monkeypatch.setattr(dain, "TILE", 512)
+    monkeypatch.setattr(dain, "TILES", (512,))
 
     def marked(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
         made = torch.ones_like(first)

@@ -5,7 +5,7 @@ import pytest
 
 from core.contract.progress import CancelToken
 from core.contract.recipe import Recipe, StageSpec
-from core.errors import Cancelled, ModelMissingError, RecipeError, StageError
+from core.errors import Cancelled, InputError, ModelMissingError, RecipeError, StageError
 from core.film.colour import srgb_to_lab
 from core.film.timebase import FrameRange
 from core.flow import FlowPair
@@ -229,11 +229,11 @@ def test_recolouring_at_once_agrees_with_the_render(tmp_path):
 
 
 class Still:
-    """Finds no motion anywhere, and believes itself."""
+    """A stranger's: finds no motion anywhere, and believes itself."""
 
     def __init__(self, weights: str) -> None:
-        self.name = "raft-small"
-        self.fingerprint = f"raft {weights}"
+        self.name = "still"
+        self.fingerprint = f"still {weights}"
 
     def pair(self, luma_a, luma_b):
         flow, trust = np.zeros((*luma_a.shape, 2), np.float32), np.ones(luma_a.shape, np.float32)
@@ -243,7 +243,7 @@ class Still:
 def flowing(tmp_path, flow, weights="first"):
     """A film coloured with that choice of flow, all in one cache."""
     made = fakes.plugins()
-    made.flows.add("raft-small", lambda device: Still(weights))
+    made.flows.add("still", lambda device: Still(weights))
     recipe = Recipe((StageSpec("colourise", {"flow": flow, "steady": 2}),))
     return Renderer(fakes.Film(6), fakes.shots(6), recipe, made, FrameCache(tmp_path), device="cpu")
 
@@ -251,12 +251,17 @@ def flowing(tmp_path, flow, weights="first"):
 def test_the_flow_that_is_chosen_finds_the_motion_and_its_weights_are_in_every_key(tmp_path):
     """Frames, and what is steadied along the flow, are of one estimator and one checkpoint of it."""
     by_dis = [f.rgb for f in flowing(tmp_path, "dis").render()]
-    by_other = [f.rgb for f in flowing(tmp_path, "raft-small").render()]
+    by_other = [f.rgb for f in flowing(tmp_path, "still").render()]
     assert not all(np.array_equal(a, b) for a, b in zip(by_dis, by_other, strict=True))
-    for flow, weights, missing in (("dis", "", 0), ("raft-small", "first", 0), ("raft-small", "second", 6)):
+    for flow, weights, missing in (("dis", "", 0), ("still", "first", 0), ("still", "second", 6)):
         assert flowing(tmp_path, flow, weights).plan().missing["colourise"] == missing
-    alone = [f.rgb for f in flowing(tmp_path / "alone", "raft-small").render()]
+    alone = [f.rgb for f in flowing(tmp_path / "alone", "still").render()]
     assert all(np.array_equal(a, b) for a, b in zip(by_other, alone, strict=True))
+
+
+def test_an_unknown_flow_is_one_line_that_names_the_known(tmp_path):
+    with pytest.raises(InputError, match=r"^unknown flow estimator 'sltill'; known: dis, still$"):
+        flowing(tmp_path, "sltill")
 
 
 def test_a_flow_whose_checkpoint_is_not_there_says_so(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from core.contract.params import choice, describe, number, switch, text
+from core.contract.params import choice, describe, number, registered, switch, text
+from core.contract.plugins import Plugins
 from studio.ui.controls import control
 
 
@@ -13,13 +14,18 @@ class Params:
     way: str = choice("a", ("a", "b"), help="Which")
     local: bool = switch(True, help="Whether")
     size: str = text("", help="WxH")
+    flow: str = registered("dis", "flows", help="By whom")
 
 
 def test_each_kind_has_its_control():
-    rows = {row["name"]: control(row) for row in describe(Params)}
-    assert [rows[n]["kind"] for n in rows] == ["slider", "slider", "choice", "switch", "text"]
+    plugins = Plugins()
+    for name in ("dis", "of a stranger"):
+        plugins.flows.add(name, lambda device: None)
+    rows = {row["name"]: control(row, plugins) for row in describe(Params)}
+    assert [rows[n]["kind"] for n in rows] == ["slider", "slider", "choice", "switch", "text", "choice"]
     assert rows["strength"]["step"] == 0.005
     assert (rows["radius_frames"]["step"], rows["radius_frames"]["unit"]) == (1, "frames")
     assert rows["radius_frames"]["label"] == "radius frames"
     assert rows["way"]["options"] == ["a", "b"]
+    assert rows["flow"]["options"] == ["dis", "of a stranger"]
     assert (rows["local"]["default"], rows["size"]["default"]) == (True, "")
