@@ -1,7 +1,7 @@
 """Two keyframes of a region meet on the way: which of them is to be believed there.
 
-Each side's masks are carried without knowing of the other's. But where a walk arrives, the other keyframe tells where the
-region is; so a side that has lost it, or has leaked, is found out, however sure of itself it is.
+Each side's masks are carried without knowing of the other's. But where a walk arrives, the other keyframe tells where
+the region is; so a side that has lost it, or has leaked, is found out, however sure of itself it is.
 """
 
 from __future__ import annotations
