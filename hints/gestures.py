@@ -23,6 +23,9 @@ APART, MOST = 1.0, 12
 # Clicks outside around a lasso, and how far beyond it, as a share of the picture's long side: a loop drawn upon the
 # object's border would else say that the border itself is outside, and a click has some width.
 AROUND, BEYOND = 8, 0.02
+# Where nobody said what lies within a lasso belongs to the object, its middles do that are this deep at least, as a
+# share of the deepest. The best of eight settings on eight frames of clips with true masks.
+DEEP = 0.3
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def marked(
         box, beyond = _around(loop)
         # Without a border of its own a box would let the segmenter take its corners for the object's surroundings.
         clicks += [(x, y, False) for x, y in beyond]
+        if not any(inside for *_, inside in points) and not any(stroke.inside for stroke in strokes):
+            clicks += [(x, y, True) for x, y in _middles(loop)]
     for stroke in strokes:
         _check((h, w), stroke.path, "brush")
         count = 1 + int(_length(stroke.path) / (APART * stroke.width))
@@ -116,6 +121,18 @@ def _around(loop: Inside) -> tuple[Box, list[tuple[float, float]]]:
     ring = ring[away[ring[:, 1], ring[:, 0]] > far - 2]
     chosen = ring[((np.arange(AROUND) + 0.5) / AROUND * len(ring)).astype(np.intp)] if len(ring) else ring
     return _bounds(wide), [(float(x) + 0.5, float(y) + 0.5) for x, y in chosen]
+
+
+def _middles(loop: Inside) -> list[tuple[float, float]]:
+    """The deepest places of a filled loop, each outside the disc that touches the loop about the ones before."""
+    depth = cv2.distanceTransform(np.pad(loop.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1].copy()
+    enough = DEEP * depth.max()
+    places: list[tuple[float, float]] = []
+    while len(places) < MOST and depth.max() >= enough:
+        y, x = (int(i) for i in np.unravel_index(int(depth.argmax()), depth.shape))
+        places.append((x + 0.5, y + 0.5))
+        cv2.circle(depth, (x, y), max(2, int(depth[y, x])), 0.0, -1)
+    return places
 
 
 def _bounds(inside: Inside) -> Box:

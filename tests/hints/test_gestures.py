@@ -38,9 +38,9 @@ def test_nothing_lies_outside_a_lasso():
     assert found.sum() == 41 * 71
     ((clicks, box),) = everything.asked
     assert box == (17.0, 17.0, 64.0, 94.0)
-    assert len(clicks) == AROUND
-    assert not any(inside for *_, inside in clicks)
-    for x, y, _ in clicks:  # beyond the loop, by about as much as the box
+    outside = [(x, y) for x, y, inside in clicks if not inside]
+    assert len(outside) == AROUND
+    for x, y in outside:  # beyond the loop, by about as much as the box
         assert 2 <= max(20 - x, x - 61, 20 - y, y - 91) <= 4
 
 
@@ -53,9 +53,29 @@ def test_an_object_at_the_edge_of_the_picture_is_not_clicked_away():
     everything = Told(np.ones(SIZE, bool))
     marked(everything, LUMA, [], lasso=((0.0, 0.0), (159.0, 0.0), (159.0, 60.0), (0.0, 60.0)))
     ((clicks, _),) = everything.asked
-    assert all(y > 62 for _, y, _ in clicks)
+    assert all(y > 62 for _, y, inside in clicks if not inside)
     marked(everything, LUMA, [], lasso=((0.0, 0.0), (160.0, 0.0), (160.0, 120.0), (0.0, 120.0)))
-    assert everything.asked[1][0] == []
+    assert all(inside for *_, inside in everything.asked[1][0])
+
+
+def test_the_middles_of_a_lasso_belong_to_its_object_unless_a_person_says_what_does():
+    everything = Told(np.ones(SIZE, bool))
+    bent = ((20.0, 20.0), (50.0, 20.0), (50.0, 80.0), (120.0, 80.0), (120.0, 110.0), (20.0, 110.0))
+    for points, strokes in ([], ()), ([(30.5, 30.5, True)], ()), ([], [Stroke(((30.5, 30.5),), 4.0, True)]):
+        marked(everything, LUMA, points, lasso=bent, strokes=strokes)
+    middles, clicked, painted = ([(x, y) for x, y, inside in asked if inside] for asked, _ in everything.asked)
+    assert clicked == painted == [(30.5, 30.5)]
+    assert 4 <= len(middles) <= MOST
+    assert all(20 < x < 51 or 80 < y < 111 for x, y in middles)  # in either arm of it, never in the corner between
+    assert any(y < 50 for _, y in middles)
+    assert any(x > 90 for x, _ in middles)
+
+
+def test_a_lasso_finds_an_object_that_is_not_in_the_middle_of_its_box():
+    bent = ((YY >= 20) & (YY < 100) & (XX >= 20) & (XX < 40)) | ((YY >= 80) & (YY < 100) & (XX >= 20) & (XX < 140))
+    luma = (np.where(bent, 62, 35) + np.random.default_rng(2).normal(0, 1.5, SIZE)).astype(np.float32)
+    loop = ((16.0, 16.0), (44.0, 16.0), (44.0, 76.0), (144.0, 76.0), (144.0, 104.0), (16.0, 104.0))
+    assert iou(marked(GeodesicSegmenter(), luma, [], lasso=loop), bent) > 0.95
 
 
 def test_a_brush_finds_the_object_it_passes_over():
