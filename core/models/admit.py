@@ -7,8 +7,6 @@ them it is then follows from its hash where that is published, else from its nam
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,17 +14,14 @@ from pathlib import Path
 
 from core.contract.registry import Registry
 from core.errors import InputError, WeightsError
-from core.models import apart
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check, Table, check_finite, fold_norms, origin_of, read_checkpoint
 from core.models.checksum import sha256_of
 from core.models.pins import pin, pinned
+from core.models.rewrite import rewrite
 from core.models.shelf import here, model_folder
 from core.models.weights import load_weights
 
-ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT = 300  # of reading a file apart, and a second more for each of these  [s]
-BYTES_A_SECOND = 5 << 20
 # What stands at the head of files that people take for a checkpoint.
 _NOT_ONE = {
     b"<!doctype": "a web page: the address leads to a page, not to the file",
@@ -113,7 +108,7 @@ def admit(
     os.close(handle)
     new = Path(part)
     try:
-        _rewrite(source, new, digest)
+        rewrite(source, new, digest)
         table = read_checkpoint(new)
         check_finite(table, where=str(source))
         card, file = recognised(table, digest, name or source.name, cards, checks, model=model, where=str(source))
@@ -239,27 +234,3 @@ def _check_is_file(source: Path) -> None:
     for beginning, meaning in _NOT_ONE.items():
         if head.startswith(beginning):
             raise WeightsError(f"{source}: is {meaning}")
-
-
-def _rewrite(source: Path, target: Path, digest: str) -> None:
-    """Have a file read in a process of its own, which writes what it holds as safetensors.
-
-    Raises:
-        WeightsError: it cannot be read, or not within what a checkpoint of its size needs.
-    """
-    files = str(source.resolve()), str(target.resolve())
-    command = [sys.executable, "-P", "-m", apart.__name__, *files, digest]
-    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "LANG") if name in os.environ}
-    alone = {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-    seconds = TIMEOUT + source.stat().st_size // BYTES_A_SECOND
-    try:
-        done = subprocess.run(
-            command, env=alone, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise WeightsError(f"{source}: not read within {seconds} s; it is damaged or hostile") from None
-    if done.returncode == apart.REFUSED and done.stderr.strip():
-        raise WeightsError(done.stderr.strip().splitlines()[-1])
-    if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        raise WeightsError(f"{source}: cannot be read within what a checkpoint of its size needs ({said[0]})")

@@ -19,14 +19,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.errors import WeightsError
-from core.models.checkpoint import ORIGIN, read_checkpoint
+from core.models.checkpoint import ORIGIN, read_tensors
+from core.models.rewrite import REFUSED
 
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-REFUSED = 2
 # The file's own bytes, its tensors, their bytes in a row, and room for what one tensor needs on the way.
 COPIES, ROOM = 4, 512 << 20  # [bytes]
 SECONDS, BYTES_A_SECOND = 60, 20 << 20  # of processor time; a hundredth of what reading takes
@@ -79,7 +79,7 @@ def main(source: Path, target: Path, digest: str) -> int:
     """Rewrite one file.
 
     Args:
-        source: a checkpoint of any kind that `core.models.checkpoint.read_checkpoint` knows
+        source: a checkpoint of any kind that `core.models.checkpoint.read_tensors` knows
         target: where its tensors are written, under their published names
         digest: SHA-256 of the source, to be noted in the target
 
@@ -91,7 +91,7 @@ def main(source: Path, target: Path, digest: str) -> int:
     try:
         table: dict[str, Tensor] = {}
         taken: set[int] = set()
-        for key, tensor in read_checkpoint(source).items():
+        for key, tensor in read_tensors(source).items():
             # Tensors may be views of one another; in safetensors each has bytes of its own.
             bytes_of = tensor.untyped_storage()
             alone = bytes_of.nbytes() == tensor.nbytes and tensor.is_contiguous() and bytes_of.data_ptr() not in taken

@@ -1,8 +1,8 @@
 """Read the checkpoints that authors publish: safely, checked against the network they are for, norms folded.
 
-A checkpoint is a stranger's file. It is unpickled with `weights_only`, so that it can run nothing, or it is
-safetensors, which can run nothing anyway; names and shapes are compared with the network's before it takes them;
-numbers must be finite.
+A checkpoint is a stranger's file. It is unpickled with `weights_only`, so that it can run nothing, and in a process of
+its own, should that ever fail; or it is safetensors, which can run nothing anyway. Names and shapes are compared with
+the network's before it takes them; numbers must be finite.
 
 Source: Miyato et al. 2018 (spectral norm), Salimans & Kingma 2016 (weight norm).
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,9 +22,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from core.errors import WeightsError
+from core.errors import InputError, WeightsError
 from core.models import paddle
 from core.models.once import Once
+from core.models.rewrite import rewrite
 
 # What torch, pickle and zipfile raise over files that are cut, foreign or hostile.
 _UNREADABLE = (
@@ -44,7 +46,38 @@ ORIGIN = "source_sha256"  # under which it is noted there what it was rewritten 
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Read a published checkpoint's tensors as they stand.
+    """Read a published checkpoint's tensors as they stand, as of `read_tensors`.
+
+    What is not safetensors is read in a process of its own (`core.models.apart`), which costs a start of torch and,
+    until it is read, the file's size in the folder for temporary files.
+
+    Raises:
+        InputError: there is no room for temporary files.
+        WeightsError: as of `read_tensors`, or it asks for more than a checkpoint of its size needs.
+    """
+    try:
+        safe = is_safetensors(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read as a checkpoint ({error.strerror}); fetch it again") from None
+    return read_tensors(path) if safe else _read_apart(path)
+
+
+def _read_apart(path: Path) -> dict[str, Tensor]:
+    try:
+        # Some systems do not let go of a file whose tensors are views of it.
+        with tempfile.TemporaryDirectory(prefix="pochoir-", ignore_cleanup_errors=True) as folder:
+            new = Path(folder) / "tensors.safetensors"
+            rewrite(path, new, "")
+            return read_tensors(new)
+    except OSError as error:
+        raise InputError(
+            f"{path}: no folder for temporary files to read it apart in ({error.strerror or error}); name one by "
+            "TMPDIR, or take the file in: models import"
+        ) from None
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a published checkpoint's tensors as they stand, in this process.
 
     One that was saved with its training's state, as ``{"model": …, "opt": …}`` or ``{"params": …}``, gives the
     network's part (see `WRAPPERS`); names that all begin with ``module.`` lose it.

@@ -28,6 +28,7 @@ from core.models.dain_net import DainNet
 from core.models.ddcolor_net import DualDecoder
 from core.models.deoldify_net import Generator
 from core.models.pins import NAME, pin, pinned
+from core.models.rewrite import ROOT
 from core.models.rife_net import V4_25, IFNet
 from core.models.shelf import find
 from core.models.siggraph17_net import UserGuided
@@ -86,7 +87,7 @@ def read_here(monkeypatch) -> None:
             if apart.main(source, target, digest):
                 raise WeightsError(said.getvalue().strip())
 
-    monkeypatch.setattr(door, "_rewrite", rewrite)
+    monkeypatch.setattr(door, "rewrite", rewrite)
 
 
 # -- what is taken -------------------------------------------------------------------------------------
@@ -354,7 +355,7 @@ def test_what_is_no_checkpoint_is_refused_in_one_line_and_leaves_nothing(tmp_pat
 
 def test_what_never_ends_is_ended(tmp_path, monkeypatch):
     # Sixty tuples, each of the one before twice, as the key of a table: its hash takes an age of the world.
-    monkeypatch.setattr(door, "TIMEOUT", 8)
+    monkeypatch.setattr("core.models.rewrite.TIMEOUT", 8)
     knot = b"(t" + b"".join(b"q%c2\x86" % i for i in range(60))
     (tmp_path / "net.pth").write_bytes(b"\x80\x04}" + knot + b"K\x01s.")
     with pytest.raises(WeightsError, match="not read within 8 s"):
@@ -364,7 +365,7 @@ def test_what_never_ends_is_ended(tmp_path, monkeypatch):
 def in_child(code: str) -> str:
     """What a process says in which reading is confined."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=door.ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     return (done.stdout.strip() + "\n" + done.stderr.strip()).strip().splitlines()[-1]
 
@@ -402,7 +403,7 @@ for act in {acts!r}:
 print(stopped)
 """
     assert in_child(code) == str(list(acts))
-    assert not (door.ROOT / "mark").exists()
+    assert not (ROOT / "mark").exists()
 
 
 # -- what is kept --------------------------------------------------------------------------------------

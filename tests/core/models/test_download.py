@@ -223,7 +223,7 @@ def read_here(source: Path, target: Path, digest: str) -> None:
 @pytest.fixture
 def model(server, tmp_path, monkeypatch) -> Callable[..., tuple[ModelCard, Registry[Check], Path]]:
     """A model whose file the server has; with its right hash unless another is given."""
-    monkeypatch.setattr(door, "_rewrite", read_here)
+    monkeypatch.setattr(door, "rewrite", read_here)
     torch.save(small().state_dict(), tmp_path / "made.pth")
     server.files["/net.pth"] = (tmp_path / "made.pth").read_bytes()
     checks: Registry[Check] = Registry("check")
