@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     logging.basicConfig(format="pochoir: %(message)s", level=logging.WARNING)
+    # NumPy's matrices here are small. Threads for them wait by spinning, and take the cores from flow and network
+    # beside them: on two cores in use a region is carried at half the speed. NumPy reads this when it is loaded, later.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         args = parser().parse_args(argv)
         answer = ROOMS.get(args.command, run)(args)

@@ -25,7 +25,7 @@ from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
 from hints.propagate import Step, resized, walking_size
 
-VERSION = 4
+VERSION = 5
 Inside = NDArray[np.bool_]
 
 HIDDEN = 160  # width of the classifier's hidden layer
@@ -46,7 +46,7 @@ CARRIED_WELL, CARRIED_HERE = (0.6, 0.9), (0.5, 0.9)
 AGAINST = (1.5, 3.0)
 # A region of which less than this share of its keyframe's area is left is looked for in the whole frame. What looks
 # like it must do so beyond doubt (odds), and be of its size within a factor.
-LOST, BEYOND_DOUBT, OF_ITS_SIZE = 0.05, 2.0, 4.0
+LOST, BEYOND_DOUBT, OF_ITS_SIZE = 0.05, 3.0, 4.0
 KNOWN = 0.95  # trust in what appearance is sure of
 
 
