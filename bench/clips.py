@@ -53,11 +53,7 @@ def clip_names(data: Path) -> list[str]:
     Raises:
         InputError: the folder has none.
     """
-    folder = data / "clips"
-    names = sorted(p.name for p in folder.glob("*") if p.is_dir())
-    if not names:
-        raise InputError(f"{folder}: no clips; give the data folder with --data")
-    return names
+    return _folders(data / "clips", "clips")
 
 
 def read_clip(data: Path, name: str, *, max_frames: int = MAX_FRAMES, max_width: int = MAX_WIDTH) -> TrueClip:
@@ -91,11 +87,7 @@ def mask_names(data: Path) -> list[str]:
     Raises:
         InputError: the folder has none.
     """
-    folder = data / "seqmask"
-    names = sorted(p.name for p in folder.glob("*") if p.is_dir())
-    if not names:
-        raise InputError(f"{folder}: no masks; give the data folder with --data")
-    return names
+    return _folders(data / "seqmask", "masks")
 
 
 def read_masks(data: Path, clip: TrueClip) -> list[NDArray[np.bool_]]:
@@ -114,6 +106,13 @@ def read_masks(data: Path, clip: TrueClip) -> list[NDArray[np.bool_]]:
         soft = cv2.resize(pixels.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
         masks.append(np.asarray(soft > 127))
     return masks
+
+
+def _folders(place: Path, what: str) -> list[str]:
+    names = sorted(p.name for p in place.glob("*") if p.is_dir())
+    if not names:
+        raise InputError(f"{place}: no {what}; give the data folder with --data")
+    return names
 
 
 def _from_folder(folder: Path) -> Iterator[tuple[int, NDArray[np.uint8]]]:

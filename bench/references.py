@@ -18,15 +18,13 @@ import cv2
 import numpy as np
 
 from bench.clips import MAX_FRAMES, TrueClip, clip_names, evenly, read_clip
-from bench.exemplar import ClipMotion, Memory, carry, embedded_if_there, timeline_of
+from bench.exemplar import ClipMotion, Line, carry, embedded_if_there, timeline_of
 from bench.metrics import mean_delta_e, psnr, to_8bit
-from core.colourise import Automatic, ColouriseParams, colourise_frame
+from core.colourise import Automatic, colourise_frame
 from core.errors import WeightsError
 from core.film.colour import Array, join, srgb_to_lab
 from core.flow import DisFlow
 from core.models.colouriser import EmbeddedColouriser, Looks
-from core.render.automatic import AutomaticPass
-from core.render.motion import CoarseMotion
 from hints.elsewhere import Elsewhere
 from hints.hint import Hint, HintSet
 from hints.picture import Picture
@@ -90,23 +88,21 @@ def measure(clip: TrueClip, shown: dict[str, Array], colouriser: EmbeddedColouri
         colouriser: the network of the line.
     """
     motion = ClipMotion(clip, colouriser)
-    steadied = AutomaticPass(motion, CoarseMotion(motion, motion.estimator, Memory()), colouriser, Memory())
-    shot, radius = timeline_of(clip).shots[0].range, ColouriseParams().steady
-    frames = shot.spread(FRAMES)
-    automatic = {n: steadied.at(n, shot, radius) for n in frames}
+    line = Line(motion, colouriser)
+    frames = timeline_of(clip).shots[0].range.spread(FRAMES)
     cases = []
     for kind, rgb in shown.items():
         hint = Hint(kind, 0, "reference", image=Picture.of(rgb))
         source, seconds = carry(HintSet((), (hint,)), clip, motion)
         scores: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
         for n in frames:
-            luma, auto = motion.full(n), automatic[n]
-            plain = colourise_frame(luma, auto, colouriser)
+            luma, auto = motion.full(n), line.automatic(n)
+            plain = line.chroma(n)
             made = {
                 "grey": np.zeros_like(plain),
                 "automatic": plain,
                 "tint": colourise_frame(luma, Automatic(auto.luma, tinted(auto.ab, rgb)), colouriser),
-                "line": colourise_frame(luma, auto, colouriser, field=source.field(n), luma=motion.luma(n)),
+                "line": line.chroma(n, source.field(n)),
             }
             true = clip.lab(n)
             wanted = to_8bit(join(luma, np.ascontiguousarray(true[..., 1:])))

@@ -183,9 +183,9 @@ def toned(luma: Array, own: tuple[float, float], wanted: tuple[float, float]) ->
     return np.asarray((luma - np.float32(own[0])) * np.float32(gain) + np.float32(wanted[0]), np.float32)
 
 
-def working_size(h: int, w: int) -> tuple[int, int]:
-    """(h, w) at which flow is estimated: long side at most `WORKING_LONG_SIDE`, never enlarged."""
-    scale = min(1.0, WORKING_LONG_SIDE / max(h, w))
+def working_size(h: int, w: int, longest: int = WORKING_LONG_SIDE) -> tuple[int, int]:
+    """(h, w) with a long side of ``longest`` at most, never enlarged; by default that at which flow is estimated."""
+    scale = min(1.0, longest / max(h, w))
     return max(1, round(h * scale)), max(1, round(w * scale))
 
 

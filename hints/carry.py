@@ -18,7 +18,7 @@ from core.colourise import Store
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken
 from core.film.colour import Array
-from core.flow import FlowEstimator
+from core.flow import FlowEstimator, working_size
 from core.footage.ahead import read_ahead
 from core.models.colouriser import Looks, LooksTogether
 from hints import elsewhere, likeness, outline, propagate
@@ -121,14 +121,14 @@ class Tracks:
         return matched
 
     def _on_keyframe(self, track: Track) -> Arrays:
-        hint, ways = track.hint, self.ways
+        store = self.ways.store
         if not self.from_elsewhere(track):
-            return on_keyframe(hint, planes_of(hint, ways.source_size, ways.size))
-        arrays = ways.store.get(self._match_key(track))
+            return on_keyframe(track.hint, self._planes(track))
+        arrays = store.get(self._match_key(track))
         if arrays is None:
             planes = self._matched(track).planes
-            arrays = on_frame(hint, planes[:3], planes[3])
-            ways.store.put(self._match_key(track), arrays)
+            arrays = on_frame(track.hint, planes[:3], planes[3])
+            store.put(self._match_key(track), arrays)
         return arrays
 
     def key(self, track: Track, n: int) -> str:
@@ -304,10 +304,11 @@ def _in_turn(walks: Sequence[Iterator[int]]) -> Iterator[int]:
 
 def _shown(luma: Array, manner: Manner) -> Array:
     """What is looked at of a frame to follow tracks of that manner."""
-    if manner != "mask" or max(luma.shape) <= LOOKED_LONG_SIDE:
+    if manner != "mask":
         return luma
-    scale = LOOKED_LONG_SIDE / max(luma.shape)
-    return resized(luma, (max(1, round(luma.shape[1] * scale)), max(1, round(luma.shape[0] * scale))))
+    h, w = luma.shape
+    h, w = working_size(h, w, LOOKED_LONG_SIDE)
+    return resized(luma, (w, h))
 
 
 def _frames(track: Track, side: int) -> range:

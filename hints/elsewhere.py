@@ -16,7 +16,6 @@ Source: Lowe 2004 (SIFT); Barath et al. 2020, "MAGSAC++"; Nadaraya 1964, Watson 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -26,10 +25,10 @@ from core.film.colour import Array
 from core.flow import FlowEstimator, tone_of, toned, working_size
 from core.guided import upsample_chroma
 from core.models.colouriser import Looks
-from hints.likeness import apart, asking_grid, thinned
+from hints.likeness import ALIKE, Remembered, asking_grid, thinned
 from hints.outline import look_of
 from hints.picture import Picture
-from hints.propagate import Step, resized
+from hints.propagate import Place, Step, resized
 
 VERSION = 1
 
@@ -46,7 +45,6 @@ SHARPEST = 0.75  # ratio of the best to the next best match of a feature
 TIES = (0.4, 0.8)
 
 PLACES = 3000  # of the picture that are remembered, and of the keyframe that are asked to lead back
-ALIKE = 0.1  # squared difference of looks (per feature, in deviations of the picture's) that leaves a say of 1/e
 # Expected squared error of what is found [(a*b*)²], natural logarithm: a constant, and for the logarithm of the spread
 # of those alike, for how far the likest differs, and for the share that leads back. Fitted on clips with truth.
 ERROR, OF_SPREAD, OF_STRANGE, OF_BACK = 2.23, 0.87, 1.39, -3.05
@@ -81,10 +79,13 @@ class Elsewhere:
 
     def __init__(self, picture: Picture, luma: Array, estimator: FlowEstimator, looks: Looks | None) -> None:
         told, ab, alpha = picture.chroma(working_size(*picture.size))
-        self._memory = _Memory.of(told, ab, alpha, luma, looks) if looks is not None else None
+        self._memory = None
         chroma, trust = np.zeros((2, *luma.shape), np.float32), np.zeros(luma.shape, np.float32)
-        if self._memory is not None and looks is not None:
-            chroma, trust = self._memory.ask(luma, look_of(luma, looks.features(luma)))
+        if looks is not None:
+            look = look_of(luma, looks.features(luma))
+            self._memory = _Memory.of(told, ab, alpha, luma, look, looks)
+            if self._memory is not None:
+                chroma, trust = self._memory.ask(luma, look)
         view = _tie(luma, told, alpha, estimator)
         if view is not None:
             tied = np.stack([view.of(np.ascontiguousarray(plane)) for plane in cv2.split(ab)])
@@ -154,27 +155,9 @@ def agreements(one: Array, other: Array) -> tuple[Array, Array]:
     return np.clip(correlation, -1, 1), weight
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """Where each pixel of a keyframe is found in a picture of the same place.
-
-    Attributes:
-        x, y: pixel coordinates there  [(h, w) float32 px]
-        trust: [(h, w) float32 [0, 1]]
-    """
-
-    x: Array
-    y: Array
-    trust: Array
-
-    def of(self, plane: Array) -> Array:
-        """A plane of the picture as the keyframe sees it  [(h, w) float32]."""
-        return _seen(plane, self.x, self.y)
-
-
-def _tie(luma: Array, told: Array, alpha: Array, estimator: FlowEstimator) -> View | None:
+def _tie(luma: Array, told: Array, alpha: Array, estimator: FlowEstimator) -> Place | None:
     """The view by which most of the detail agrees; None where nothing ties the picture to the frame."""
-    best: View | None = None
+    best: Place | None = None
     most = TIED
     for x, y in _coarse(luma, told, alpha):
         h, w = told.shape
@@ -195,7 +178,7 @@ def _tie(luma: Array, told: Array, alpha: Array, estimator: FlowEstimator) -> Vi
             here = np.where(weight > 0.2, np.minimum(correlation, around), around)
             ties = np.clip((here - np.float32(TIES[0])) / np.float32(TIES[1] - TIES[0]), 0, 1)
             trust = pair.forward_trust * ties * inside * _seen(alpha, x, y)
-            best, most = View(x, y, np.asarray(trust, np.float32)), agreeing
+            best, most = Place(x, y, np.asarray(trust, np.float32)), agreeing
     return best
 
 
@@ -240,15 +223,12 @@ class _Memory:
     """Places of a picture with their chroma, asked by what they look like."""
 
     def __init__(self, seen: Array, ab: Array) -> None:
-        self._mean, deviation = seen.mean(axis=0), seen.std(axis=0)
-        self._scale = (deviation + np.float32(1e-3)) * np.float32(np.sqrt(seen.shape[1] * ALIKE))
         chosen = np.random.default_rng(0).permutation(len(seen))[:PLACES]
-        self._seen = self._plain(seen[chosen])
-        self._told = np.column_stack([ab[chosen], np.square(ab[chosen]).sum(axis=1)])
+        self._places = Remembered(seen, seen[chosen], ab[chosen])
         self._back = 0.0
 
     @staticmethod
-    def of(told: Array, ab: Array, alpha: Array, luma: Array, looks: Looks) -> _Memory | None:
+    def of(told: Array, ab: Array, alpha: Array, luma: Array, look: Array, looks: Looks) -> _Memory | None:
         """The memory of a picture, as a frame asks it; None where the picture has nothing to say of that frame.
 
         Args:
@@ -256,6 +236,7 @@ class _Memory:
             ab: its chroma  [(h', w', 2) float32 a* b*]
             alpha: what is given of it  [(h', w') float32 [0, 1]]
             luma: the keyframe's  [(h, w) float32 L*]
+            look: the keyframe's, as of `hints.outline.look_of`
             looks: tells what places look like.
         """
         # Light differs from picture to picture; of one of which only a part is given, nobody knows by how much.
@@ -266,13 +247,13 @@ class _Memory:
             return None
         seen = thinned(look_of(plain, looks.features(plain)), told)[given]
         memory = _Memory(seen, np.stack([resized(ab[..., c], grid).ravel()[given] for c in range(2)], axis=1))
-        return memory if memory._meet(luma, look_of(luma, looks.features(luma))) else None
+        return memory if memory._meet(luma, look) else None
 
     def _meet(self, luma: Array, look: Array) -> bool:
         """Whether enough of the frame leads back to itself through the picture."""
         w, h = asking_grid(luma)
         chosen = np.random.default_rng(0).permutation(w * h)[:PLACES]
-        far = apart(self._plain(thinned(look, luma)[chosen]), self._seen)
+        far = self._places.far(thinned(look, luma)[chosen])
         returned = chosen[far.argmin(axis=0)[far.argmin(axis=1)]]
         distance = np.hypot(chosen % w - returned % w, chosen // w - returned // w)
         self._back = float((distance < BACK * w).mean())
@@ -292,7 +273,7 @@ class _Memory:
         grid = asking_grid(luma)
         asking = np.flatnonzero(resized(lack, grid).ravel() > 0) if lack is not None else np.arange(grid[0] * grid[1])
         told = np.zeros((grid[1] * grid[0], 3), np.float32)
-        looking = self._plain(thinned(look, luma)[asking])
+        looking = thinned(look, luma)[asking]
         for first in range(0, len(asking), 2048):  # all at once would take as much memory as the film
             told[asking[first : first + 2048]] = self._answer(looking[first : first + 2048])
         planes = told.reshape(grid[1], grid[0], 3)
@@ -303,18 +284,15 @@ class _Memory:
 
     def _answer(self, looking: Array) -> Array:
         """a*, b* and trust of each place  [(P, 3) float32]."""
-        far = apart(looking, self._seen)
+        far = self._places.far(looking)
         likest = np.maximum(far.min(axis=1), 0)
         say = np.exp(likest[:, None] - far)
-        mean = (say @ self._told) / say.sum(axis=1)[:, None]
+        mean = (say @ self._places.told) / say.sum(axis=1)[:, None]
         spread = np.maximum(mean[:, 2] - np.square(mean[:, :2]).sum(axis=1), 0)
         strange = np.minimum(np.float32(ALIKE) * likest, np.float32(STRANGEST))
         error = np.exp(ERROR + OF_SPREAD * np.log(spread + LEAST_SPREAD) + OF_STRANGE * strange + OF_BACK * self._back)
         trust = np.float32(OF_AUTOMATIC) / (np.float32(OF_AUTOMATIC) + error)
         return np.column_stack([mean[:, :2], np.where(trust < FAINT, 0, trust)]).astype(np.float32)
-
-    def _plain(self, look: Array) -> Array:
-        return np.asarray((look - self._mean) / self._scale, np.float32)
 
 
 def _detail(luma: Array) -> Array:

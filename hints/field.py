@@ -73,7 +73,7 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
         ab = ab + share[..., None] * (layer.ab - ab)
         trust = np.where(layer.cover >= cover, layer.trust, trust)
         cover = np.maximum(cover, layer.cover)
-    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, below.spreads)
+    return Layer(_everywhere(size), ab, cover, trust, below.spreads)
 
 
 def lay_over(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
@@ -90,7 +90,7 @@ def lay_over(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
         return layers[0]
     amount, weight = _laid(layers, size, ())
     ab = np.asarray(amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None], np.float32)
-    return Layer((slice(0, size[0]), slice(0, size[1])), ab, (weight > 0).astype(np.float32), weight, True)
+    return Layer(_everywhere(size), ab, (weight > 0).astype(np.float32), weight, True)
 
 
 def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
@@ -119,7 +119,7 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
         weight += share * layer.cover
         ab += (share * layer.cover)[..., None] * layer.ab
     ab /= np.maximum(weight, np.float32(1e-9))[..., None]
-    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, sides[0][0].spreads)
+    return Layer(_everywhere(size), ab, cover, trust, sides[0][0].spreads)
 
 
 def compose(
@@ -205,6 +205,10 @@ def _laid(layers: Sequence[Layer], size: tuple[int, int], beside: Collection[tup
     return amount, weight
 
 
+def _everywhere(size: tuple[int, int]) -> Box:
+    return slice(0, size[0]), slice(0, size[1])
+
+
 def _whole(layer: Layer, size: tuple[int, int]) -> Layer:
     """The layer over the whole frame; outside its box nothing is meant, and that is known as its edge is."""
     if layer.cover.shape == size:
@@ -212,4 +216,4 @@ def _whole(layer: Layer, size: tuple[int, int]) -> Layer:
     ab, cover = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
     trust = np.full(size, float(layer.trust.mean()) if layer.trust.size else 0.0, np.float32)
     ab[layer.box], cover[layer.box], trust[layer.box] = layer.ab, layer.cover, layer.trust
-    return Layer((slice(0, size[0]), slice(0, size[1])), ab, cover, trust, layer.spreads)
+    return Layer(_everywhere(size), ab, cover, trust, layer.spreads)

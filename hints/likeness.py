@@ -51,11 +51,8 @@ class Likeness:
         grid, seen = asking_grid(cover), thinned(look, cover)
         places = np.flatnonzero(resized(cover, grid).ravel() > 0.5)
         chosen = np.random.default_rng(0).permutation(places)[:PLACES]
-        self._mean = seen.mean(axis=0)
-        self._scale = (seen.std(axis=0) + np.float32(1e-3)) * np.float32(np.sqrt(look.shape[1] * ALIKE))
-        self._seen = self._plain(seen[chosen])
         told = np.stack([resized(plane, grid).ravel()[chosen] for plane in ab], axis=1)
-        self._told = np.column_stack([told, np.square(told).sum(axis=1)])
+        self._places = Remembered(seen, seen[chosen], told)
 
     def advance(self, step: Step, carried: Array, gathered: Array, look: Array) -> tuple[Array, Array, Array]:
         """Colour what motion knows little of.
@@ -73,7 +70,7 @@ class Likeness:
         grid = asking_grid(step.luma)
         lack = np.clip((np.float32(KNOWN) - step.trust) / np.float32(KNOWN - UNKNOWN), 0, 1)
         asking = np.flatnonzero(resized(lack, grid).ravel() > 0)
-        if len(asking) == 0 or len(self._seen) == 0:
+        if len(asking) == 0 or len(self._places) == 0:
             return carried, carried, step.trust
         before = np.stack([resized(plane, grid).ravel()[asking] for plane in carried], axis=1)
         found, error = self._asked(thinned(look, step.luma)[asking], before)
@@ -104,21 +101,47 @@ class Likeness:
         Returns:
             [(P, 2) float32 a* b*] and [(P,) float32]
         """
-        far = apart(self._plain(look), self._seen)
+        far, told = self._places.far(look), self._places.told
         likest = far.min(axis=1)
         all_alike = np.exp(likest[:, None] - far)
-        mean = (all_alike @ self._told) / all_alike.sum(axis=1)[:, None]
+        mean = (all_alike @ told) / all_alike.sum(axis=1)[:, None]
         spread = np.maximum(mean[:, 2] - np.square(mean[:, :2]).sum(axis=1), 0)
         error = OF_ALIKE + SPREAD * spread + OF_STRANGE * ALIKE * np.maximum(likest, 0)
-        far += apart(before, self._told[:, :2]) / np.float32(2 * NEAR_CHROMA)
+        far += _apart(before, told[:, :2]) / np.float32(2 * NEAR_CHROMA)
         say = np.exp(far.min(axis=1)[:, None] - far)
-        return (say @ self._told[:, :2]) / say.sum(axis=1)[:, None], np.asarray(error, np.float32)
+        return (say @ told[:, :2]) / say.sum(axis=1)[:, None], np.asarray(error, np.float32)
+
+
+class Remembered:
+    """Places that are remembered by what they look like, with their chroma.
+
+    Args:
+        every: looks of all places of their picture, by whose deviations looks are compared  [(N, C) float32]
+        look: of those that are remembered  [(P, C) float32]
+        ab: their chroma                    [(P, 2) float32 a* b*]
+
+    Attributes:
+        told: chroma and its square  [(P, 3) float32]
+    """
+
+    def __init__(self, every: Array, look: Array, ab: Array) -> None:
+        self._mean = every.mean(axis=0)
+        self._scale = (every.std(axis=0) + np.float32(1e-3)) * np.float32(np.sqrt(every.shape[1] * ALIKE))
+        self._seen = self._plain(look)
+        self.told = np.column_stack([ab, np.square(ab).sum(axis=1)])
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def far(self, look: Array) -> Array:
+        """Squared distance of looks [(Q, C)] to those remembered, in units of `ALIKE`  [(Q, P) float32]."""
+        return _apart(self._plain(look), self._seen)
 
     def _plain(self, look: Array) -> Array:
         return np.asarray((look - self._mean) / self._scale, np.float32)
 
 
-def apart(ones: Array, others: Array) -> Array:
+def _apart(ones: Array, others: Array) -> Array:
     """Squared distances of all rows of one to all rows of the other  [(P, Q) float32]."""
     squares = np.square(ones).sum(axis=1)[:, None] + np.square(others).sum(axis=1)
     return np.asarray(squares - 2 * ones @ others.T, np.float32)

@@ -23,7 +23,7 @@ from core.camera import camera_motion
 from core.film.colour import Array
 from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
-from hints.propagate import Step, resized, walking_size
+from hints.propagate import WALKING_LONG_SIDE, Step, resized, walking_size
 
 VERSION = 5
 Inside = NDArray[np.bool_]
@@ -164,7 +164,7 @@ class Outline:
         return np.concatenate(chosen)
 
     def _around(self, inside: Inside, px: int) -> Inside:
-        side = max(3, round(px * max(self._size) / 320) // 2 * 2 + 1)
+        side = max(3, round(px * max(self._size) / WALKING_LONG_SIDE) // 2 * 2 + 1)
         return np.asarray(cv2.dilate(inside.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
 

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from core.film.colour import Array
-from core.flow import FlowEstimator, FlowPair, resize_flow
+from core.flow import FlowEstimator, FlowPair, resize_flow, working_size
 from core.solver import smooth
 
 VERSION = 5
@@ -179,8 +179,8 @@ class Step:
 def walking_size(plane: Array) -> tuple[int, int]:
     """(w, h) at which walks go through frames of this plane's size."""
     h, w = plane.shape
-    scale = min(1.0, WALKING_LONG_SIDE / max(h, w))
-    return max(1, round(w * scale)), max(1, round(h * scale))
+    h, w = working_size(h, w, WALKING_LONG_SIDE)
+    return w, h
 
 
 def resized(plane: Array, size: tuple[int, int]) -> Array:
