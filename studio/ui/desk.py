@@ -47,12 +47,13 @@ class Desk:
 
     def put(self, session: Any) -> None:
         """Lay an open session on the desk; the one that lay there is closed."""
+        # Remembered first: a tab asks for the recent projects once, as soon as it sees the new one.
+        self._remember(session)
         with self._lock:
             before, self._session = self._session, session
             self.serial += 1
         if before is not None:
             before.close()
-        self._remember(session)
 
     @property
     def session(self) -> Any:
@@ -176,9 +177,11 @@ class Desk:
         if self._recent_file is None or path is None:
             return
         paths = [str(Path(path).resolve()), *(row["path"] for row in self.recent())]
+        part = self._recent_file.with_suffix(".part")
         try:
-            self._recent_file.parent.mkdir(parents=True, exist_ok=True)
-            self._recent_file.write_text(json.dumps(list(dict.fromkeys(paths))[:RECENT]), "utf-8")
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(list(dict.fromkeys(paths))[:RECENT]), "utf-8")
+            part.replace(self._recent_file)
         except OSError as error:
             log.warning("the list of recent projects cannot be written: %s", error)
 

@@ -254,6 +254,18 @@ class TestPicker:
         client.post("/v1/project/open", json={"path": str(tmp_path / "film.pochoir")})
         assert self.opened(client)["project"]["name"] == "film"
 
+    def test_remembers_a_project_before_anyone_sees_it(self, client, tmp_path):
+        known = []
+
+        class Watching(FakeSession):
+            def close(self):
+                known.extend(row["name"] for row in client.get("/v1/state").json()["recent"])
+
+        desk = client.app.state.desk
+        desk.put(Watching.create(tmp_path / "first.pochoir", None))
+        desk.put(FakeSession.create(tmp_path / "second.pochoir", None))
+        assert known == ["second", "first"]
+
     def test_says_what_is_wrong_and_leaves_what_is_open(self, client, tmp_path):
         (tmp_path / "film.mp4").write_bytes(b"film")
         client.post("/v1/project/create", json={"source": str(tmp_path / "film.mp4")})
