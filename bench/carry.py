@@ -1,9 +1,9 @@
 """`bench carry`: how long a new hint takes to reach the frames of its shot, on the studio's own road.
 
-A real clip, grey, at 640x480 and played to and fro until the shot is long enough. First the shot is prepared: its luma
-and the flow between neighbours are found, once, and kept on disk as the renderer keeps them. Then its object is marked
-as a region on the middle frame, and carried to both ends. Beside the whole, what a person waits for: until the frames
-next to the keyframe are known. Shots of three lengths tell whether a frame costs the same in all of them.
+A real clip, grey, at 640x480 and played to and fro until the shot is long enough. First the shot is prepared: its luma,
+the flow between neighbours and what a network sees in its frames are found, once, and kept on disk. Then its object is
+marked as a region on the middle frame, and carried to both ends. Beside the whole, what a person waits for: until the
+frames next to the keyframe are known. Shots of three lengths tell whether a frame costs the same in all of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from numpy.typing import NDArray
 from bench.clips import TrueClip, evenly, mask_names, read_clip, read_masks
 from bench.scores import mean, mean_of
 from bench.speed import Size, plugins, size_name
-from core.colourise import Motion
 from core.contract.fingerprint import fingerprint
-from core.contract.progress import CancelToken, Progress
+from core.contract.progress import CancelToken, Progress, silent
 from core.contract.recipe import Recipe, StageSpec
 from core.film.clip import Clip
 from core.film.colour import join
@@ -97,10 +96,9 @@ def measure(clip: TrueClip, masks: Sequence[Inside], size: Size, length: int) ->
     inside = _covering(masks[film.place(keyframe)].astype(np.uint8), size) > 0
     hint = Hint("region", keyframe, "region", colour="#8a6a4f", mask=Mask.of(inside))
     with _studio(film) as (unhinted, project):
-        renderer = unhinted.renderer(project)
-        assert renderer.side is not None  # the recipe colours
+        unhinted.renderer(project)
         prepared = _Clock()
-        prepare(renderer.side.motion, project.shots[0].range)
+        unhinted.carried(project.hints).prepare(project.shots[0].range, silent, CancelToken())
         prepare_s, prepare_cpu = prepared.told()
         source = unhinted.carried(project.hints.add_hint(hint))
         (track,) = source.tracks
@@ -130,14 +128,6 @@ def measure(clip: TrueClip, masks: Sequence[Inside], size: Size, length: int) ->
             "carry_ms_per_frame": carry_cpu * 1e3 / (length - 1),
         },
     }
-
-
-def prepare(motion: Motion, span: FrameRange) -> None:
-    """Find and keep a shot's luma, and the flow between all its neighbours."""
-    for n in span:
-        motion.luma(n)
-    for n in range(span.start, span.stop - 1):
-        motion.pair(n)
 
 
 def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from core.film.clip import AudioTrack, Clip, ColourTags
 from core.film.frame import Frame
 from core.film.tags import check_shown, resolve
 from core.film.timebase import FrameRange, parse_rate
-from core.footage.ahead import read_ahead
+from core.footage.ahead import ReadAhead
 from core.footage.file import open_film, sha256_of
 from core.footage.geometry import displayed_size, upright
 from core.footage.index import index_film
@@ -156,7 +156,7 @@ class VideoSource:
         count = len(self._index.pts)
         if span.stop > count:
             raise DecodeError(f"{self._path.name}: frames {span.start}:{span.stop} asked, it has 0:{count}")
-        return read_ahead(self._sequence(span))
+        return ReadAhead(self._sequence(span))
 
     def _sequence(self, span: FrameRange) -> Iterator[Frame]:
         if not len(span):

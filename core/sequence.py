@@ -25,7 +25,7 @@ from core.film.clip import Clip, ColourTags
 from core.film.frame import Frame, on_grid
 from core.film.tags import LINEAR, SRGB
 from core.film.timebase import FrameRange
-from core.footage.ahead import read_ahead
+from core.footage.ahead import ReadAhead
 from core.footage.file import MAX_FRAMES
 from core.footage.geometry import displayed_size, upright
 from core.footage.images import SUFFIXES, ImageFacts, facts_and_hash, read_image
@@ -125,7 +125,7 @@ class SequenceSource:
         """
         if span.stop > len(self._files):
             raise DecodeError(f"frames {span.start}:{span.stop} asked, there are 0:{len(self._files)}")
-        return read_ahead(self.frame(n) for n in span)
+        return ReadAhead(self.frame(n) for n in span)
 
     def close(self) -> None:
         """Nothing is held open."""

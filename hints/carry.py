@@ -7,10 +7,11 @@ that could not have changed.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -18,16 +19,20 @@ from core.colourise import Store
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken
 from core.film.colour import Array
-from core.flow import FlowEstimator, working_size
-from core.footage.ahead import read_ahead
-from core.models.colouriser import Looks, LooksTogether
+from core.flow import FlowEstimator
+from core.footage.ahead import ReadAhead
+from core.models.colouriser import Looks
+from core.threads import one_thread_a_call
 from hints import elsewhere, likeness, outline, propagate
 from hints.elsewhere import Elsewhere, shows
 from hints.follow import Dots, Follower, Masks, References
 from hints.layers import NOTHING, Arrays, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
-from hints.outline import look_of
-from hints.propagate import Motion, Smaller, Step, resized, walk
+from hints.outline import asked_size, look_of
+from hints.prepared import Prepared
+from hints.propagate import Motion, Step, walk
 from hints.track import Track
+
+T = TypeVar("T")
 
 # A track of which nothing was seen for this many frames has ended: it left the picture for good.
 PATIENCE = 24
@@ -37,6 +42,7 @@ LOOKED_LONG_SIDE = 192
 
 # How a track is followed: a mask by looks, a coloured still, or anything else by motion alone.
 Manner = Literal["mask", "reference", "dot"]
+_LOOKED: dict[Manner, int | None] = {"mask": LOOKED_LONG_SIDE, "reference": None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +77,11 @@ class Tracks:
 
     def __init__(self, ways: Ways) -> None:
         self.ways = ways
+        self.prepared = Prepared(ways.motion, ways.store, ways.flow_key, ways.looks)
         self._keys: dict[tuple[str, int, int], list[str]] = {}
         self._is_frame: dict[str, bool] = {}
         self._matches: dict[str, Elsewhere] = {}
+        self._matching = threading.Lock()
 
     def at(self, track: Track, n: int) -> Kept | None:
         """A track on frame ``n`` of its reach; None where nothing of it is there.
@@ -114,10 +122,11 @@ class Tracks:
     def _matched(self, track: Track) -> Elsewhere:
         key, ways, image = self._match_key(track), self.ways, track.hint.image
         assert image is not None  # asked for only where `from_elsewhere` says so
-        matched = self._matches.get(key)
-        if matched is None:
-            matched = Elsewhere(image, ways.motion.luma(track.keyframe), ways.estimator, ways.looks)
-            self._matches = {key: matched}  # asked for to one side and then to the other
+        with self._matching:  # both sides ask for it
+            matched = self._matches.get(key)
+            if matched is None:
+                matched = Elsewhere(image, ways.motion.luma(track.keyframe), ways.estimator, ways.looks)
+                self._matches = {key: matched}
         return matched
 
     def _on_keyframe(self, track: Track) -> Arrays:
@@ -166,12 +175,26 @@ class Tracks:
         """
         for (keyframe, _), sides in self._to_walk(tracks).items():
             with ExitStack() as open_ones:
-                walks = [open_ones.enter_context(closing(self._walk(keyframe, *some))) for some in sides.items()]
+                open_ones.enter_context(one_thread_a_call())
+                # Each side has a thread of its own and need not wait for the other; one alone has one that walks ahead.
+                alone = len(sides) == 1
+                walks = [ReadAhead(self._walk(keyframe, *some, alone), depth=1) for some in sides.items()]
+                for walk_on in walks:
+                    open_ones.enter_context(closing(walk_on))
                 # To both sides in turn: a person looks at what lies next to the keyframe first.
                 for n in _in_turn(walks):
                     token.check()
                     if done is not None:
                         done(n)
+
+    def prepare(self, frames: range, token: CancelToken, done: Callable[[int], None] | None = None) -> None:
+        """Find and keep what walks through these frames of one shot will ask for, whatever is carried.
+
+        Raises:
+            Cancelled: the token was set; what was found so far is kept.
+        """
+        if not self.prepared.prepared(frames, LOOKED_LONG_SIDE):
+            self.prepared.prepare(frames, LOOKED_LONG_SIDE, token, done)
 
     def frames_to_carry(self, tracks: Iterable[Track]) -> int:
         """Frames that `carry` would walk through."""
@@ -204,17 +227,19 @@ class Tracks:
     def _put_end(self, track: Track, side: int, frames: int) -> None:
         self.ways.store.put(self._end_key(track, side), {"frames": np.array([frames], np.int32)})
 
-    def _walk(self, keyframe: int, side: int, tracks: Sequence[Track]) -> Generator[int, None, None]:
+    def _walk(
+        self, keyframe: int, side: int, tracks: Sequence[Track], alone: bool = True
+    ) -> Generator[int, None, None]:
         """Carry tracks of one manner to one side, and keep them; gives the number of each frame when it is kept."""
         ways, manner = self.ways, self._manner(tracks[0])
         ends = [_Ending(len(_frames(t, side))) for t in tracks]
         follower = self._follower(manner, keyframe, tracks)
         longest = max((_frames(t, side) for t in tracks), key=len)
-        motion = ways.motion if manner == "reference" else Smaller(ways.motion)
-        steps = self._looked(walk(motion, keyframe, longest, ways.estimator), longest, manner)
-        # What comes next is walked and looked at while this frame's tracks are followed.
-        with closing(read_ahead(steps, depth=2)) as ahead:
-            for step, luma, look in ahead:
+        motion = ways.motion if manner == "reference" else self.prepared
+        steps = walk(motion, keyframe, longest, ways.estimator, one_way=manner == "mask")
+        seen = self._looked(steps, longest, manner)
+        with closing(_ahead(seen) if alone else seen) as told_of:
+            for step, luma, look in told_of:
                 for track, end, told in zip(tracks, ends, follower.advance(step, luma, look), strict=True):
                     if not end.reached:
                         arrays = on_frame(track.hint, *told)
@@ -236,36 +261,36 @@ class Tracks:
         luma = ways.motion.luma(keyframe)
         look = None
         if ways.looks is not None and manner != "dot":
-            look = look_of(luma, ways.looks.features(_shown(luma, manner)))
+            (seen,) = self.prepared.features([keyframe], _LOOKED[manner])
+            look = look_of(luma, seen, _places(luma, manner))
         if manner == "reference":
             matched = [self._matched(t) if self.from_elsewhere(t) else None for t in tracks]
             return References([self._planes(t) for t in tracks], matched, look)
         covers = [self._planes(t)[0] for t in tracks]
         if look is None:
             return Dots(covers, [t.hint.mask is not None for t in tracks])
-        return Masks(covers, Smaller(ways.motion).luma(keyframe), look)
+        return Masks(covers, self.prepared.luma(keyframe), look)
 
     def _planes(self, track: Track) -> Array:
         return planes_of(track.hint, self.ways.source_size, self.ways.size)
 
     def _looked(
         self, steps: Iterator[Step], frames: range, manner: Manner
-    ) -> Iterator[tuple[Step, Array, Array | None]]:
+    ) -> Generator[tuple[Step, Array, Array | None], None, None]:
         """Steps, each with its frame's luma at working size, and its look where that manner asks for it."""
-        looks, motion = self.ways.looks, self.ways.motion
-        together = looks.together if isinstance(looks, LooksTogether) else 1
         seen: dict[int, Array] = {}
+        asked = 1
         for i, step in enumerate(steps):
-            luma = motion.luma(step.n)
-            if manner != "dot" and looks is not None and step.n not in seen:
-                some = frames[i : i + together]
-                shown = [_shown(motion.luma(n), manner) for n in some]
-                if isinstance(looks, LooksTogether):
-                    features = looks.features_together(np.stack(shown))
-                else:
-                    features = [looks.features(shown[0])]
-                seen = dict(zip(some, features, strict=True))
-            yield step, luma, look_of(luma, seen[step.n]) if step.n in seen else None
+            luma = self.ways.motion.luma(step.n)
+            if manner == "dot" or self.ways.looks is None:
+                yield step, luma, None
+                continue
+            if step.n not in seen:
+                # Ever more at once: what lies next to the keyframe is waited for.
+                some = frames[i : i + asked]
+                seen = dict(zip(some, self.prepared.features(some, _LOOKED[manner]), strict=True))
+                asked = min(2 * asked, self.prepared.together)
+            yield step, luma, look_of(luma, seen[step.n], _places(luma, manner))
 
     def _looked_by(self, track: Track) -> tuple[object, ...] | None:
         """What follows a track by what it looks like, as keys hold it; None: motion alone carries it."""
@@ -290,6 +315,15 @@ class _Ending:
         return self.frames >= self._limit or self._unseen >= PATIENCE
 
 
+def _ahead(steps: Iterator[T]) -> Generator[T, None, None]:
+    """What comes next is walked and looked at while tracks are followed; but the first step is waited for."""
+    for first in steps:
+        yield first
+        break
+    with closing(ReadAhead(steps, depth=2)) as ahead:
+        yield from ahead
+
+
 def _in_turn(walks: Sequence[Iterator[int]]) -> Iterator[int]:
     """One frame of each walk, in turn, until all have ended."""
     going = list(walks)
@@ -302,13 +336,9 @@ def _in_turn(walks: Sequence[Iterator[int]]) -> Iterator[int]:
                 yield n
 
 
-def _shown(luma: Array, manner: Manner) -> Array:
-    """What is looked at of a frame to follow tracks of that manner."""
-    if manner != "mask":
-        return luma
-    h, w = luma.shape
-    h, w = working_size(h, w, LOOKED_LONG_SIDE)
-    return resized(luma, (w, h))
+def _places(luma: Array, manner: Manner) -> tuple[int, int] | None:
+    """(w, h) of the places that looks are told of."""
+    return asked_size(luma) if manner == "mask" else None
 
 
 def _frames(track: Track, side: int) -> range:

@@ -21,19 +21,21 @@ from numpy.typing import NDArray
 
 from core.camera import camera_motion
 from core.film.colour import Array
+from core.flow import working_size
 from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
-from hints.propagate import WALKING_LONG_SIDE, Step, resized, walking_size
+from hints.propagate import WALKING_LONG_SIDE, Part, Step, resized, walking_size
 
-VERSION = 5
+VERSION = 6
 Inside = NDArray[np.bool_]
 
+ASKED_LONG_SIDE = 160  # of the grid of places that are asked what they look like [px]
 HIDDEN = 160  # width of the classifier's hidden layer
 RIDGE = 1e-2  # of the mean square of its features
 KEPT = 0.8  # share of what was learned on the way that the next frame leaves
 LOUD = 4.0  # odds (natural log) that one frame's appearance may speak with
 SAMPLES = (1500, 1500, 600)  # inside, near the region, anywhere outside: on the keyframe
-MORE_SAMPLES = (800, 800, 300)  # and on each frame after it
+MORE_SAMPLES = (250, 250, 100)  # and on each frame after it
 NEAR_PX, REACH_PX = 61, 31  # windows about the region: of what it is told from, and of where it may be next [px at 320]
 SURE = 0.7  # probability from which an answer is learned from
 # How loud motion step by step, appearance and motion from the keyframe speak; appearance yields to believed motion.
@@ -47,6 +49,7 @@ AGAINST = (1.5, 3.0)
 # A region of which less than this share of its keyframe's area is left is looked for in the whole frame. What looks
 # like it must do so beyond doubt (odds), and be of its size within a factor.
 LOST, BEYOND_DOUBT, OF_ITS_SIZE = 0.05, 3.0, 4.0
+LEAST = 0.01  # cover below which nothing is there
 KNOWN = 0.95  # trust in what appearance is sure of
 
 
@@ -62,11 +65,12 @@ class Outline:
     def __init__(self, cover: Array, luma: Array, look: Array) -> None:
         self._size = walking_size(cover)
         self._draw = np.random.default_rng(0)
-        self._painted, self._cover = cover, resized(cover, self._size)
+        self._painted, self._keyframe = cover, resized(cover, self._size)
+        self._cover = self._keyframe
         inside = self._cover > 0.5
         self._area = int(inside.sum())
-        chosen = self._choose(inside, np.ones_like(inside), SAMPLES)
-        self._classifier = Classifier(look[chosen], inside.ravel()[chosen])
+        self._grid = asked_size(cover)
+        self._classifier = Classifier(*self._samples(look, SAMPLES, 0.5))
         self._backdrop = Backdrop(luma, self._cover)
 
     def advance(self, step: Step, luma: Array, carried: Array, look: Array) -> tuple[Array, Array]:
@@ -87,8 +91,7 @@ class Outline:
             self._backdrop.forget()
             return self._enlarged(step, luma, found, np.zeros_like(found))
         possible = self._around(np.maximum(before, mask) > 0.3, REACH_PX)
-        odds = np.full(possible.shape, -LOUD, np.float32)
-        odds[possible] = np.clip(self._classifier.odds(look[possible.ravel()]), -LOUD, LOUD)
+        odds = self._by_looks(look, possible)
         told = self._told(step, before)
         side = np.where(mask > 0.5, np.float32(-1), np.float32(1))
         # Looks must not speak for it: motion alone errs on water and smoke.
@@ -104,7 +107,7 @@ class Outline:
         found = _chance(heard) * possible
         kept = self._kept(mask, trust) * (1 - against)
         self._cover = found + kept * (mask - found)
-        self._learn(look)
+        self._classifier.learn(*self._samples(look, MORE_SAMPLES, SURE))
         self._backdrop.learn(step.luma, self._cover)
         return self._enlarged(step, luma, found, kept)
 
@@ -120,7 +123,7 @@ class Outline:
     def _sought(self, look: Array) -> Array:
         """The region where it may have come into view again, or nothing  [(h, w) float32 [0, 1]]."""
         width, height = self._size
-        odds = cv2.GaussianBlur(self._classifier.odds(look).reshape(height, width), (0, 0), 1.5)
+        odds = cv2.GaussianBlur(self._by_looks(look, np.ones((height, width), np.bool_)), (0, 0), 1.5)
         count, labels, facts, _ = cv2.connectedComponentsWithStats((odds > 0).astype(np.uint8), connectivity=8)
         best, much = np.zeros((height, width), np.float32), BEYOND_DOUBT
         for label in range(1, count):
@@ -137,23 +140,38 @@ class Outline:
         here = _between(np.asarray(cv2.GaussianBlur(trust, (0, 0), 8.0), np.float32), CARRIED_HERE)
         return np.asarray(np.maximum(here, well), np.float32)
 
-    def _learn(self, look: Array) -> None:
-        inside = self._cover > 0.5
-        sure = np.abs(self._cover - np.float32(0.5)) > SURE - 0.5
-        chosen = self._choose(inside, sure, MORE_SAMPLES)
-        self._classifier.learn(look[chosen], inside.ravel()[chosen])
+    def _by_looks(self, look: Array, possible: Inside) -> Array:
+        """Odds by looks where the region is possible at all  [(h, w) float32, within ±`LOUD`]."""
+        asked = resized(possible.astype(np.float32), self._grid) > 0
+        odds = np.full(asked.shape, -LOUD, np.float32)
+        odds[asked] = np.clip(self._classifier.odds(look[asked.ravel()]), -LOUD, LOUD)
+        return resized(odds, self._size)
+
+    def _samples(self, look: Array, counts: tuple[int, int, int], sure: float) -> tuple[Array, Inside]:
+        """Looks of places that surely are the region's or are not, and which of them are."""
+        cover = resized(self._cover, self._grid)
+        inside = cover > 0.5
+        chosen = self._choose(inside, np.abs(cover - np.float32(0.5)) >= sure - 0.5, counts)
+        return look[chosen], inside.ravel()[chosen]
 
     def _enlarged(self, step: Step, luma: Array, found: Array, kept: Array) -> tuple[Array, Array]:
-        """Cover and trust at the mask's size, the border along the luma's."""
-        size = luma.shape[1], luma.shape[0]
+        """Cover and trust at the mask's size, the border along the luma's; away from the mask both are 0."""
+        cover, trust = np.zeros(luma.shape, np.float32), np.zeros(luma.shape, np.float32)
+        carried = kept * step.best.of(self._keyframe)
+        part = Part.about(np.maximum(found, carried) > LEAST, luma.shape)
+        if part is None:
+            return cover, trust
+        here, there = part.here, part.there
         sure = cv2.GaussianBlur(np.abs(2 * found - 1), (0, 0), 2.0) * (found > 0.5)
-        up = upsample_chroma(step.luma, np.dstack([found, sure]).astype(np.float32), luma)
-        cover = up[..., 0]
-        if kept.any():  # of what motion carried, every pixel of the mask as it was painted
-            painted = np.clip(step.best.enlarged(size).of(self._painted), 0, 1)
-            cover = cover + resized(kept, size) * (painted - cover)
-        trust = np.maximum(resized(step.trust, size), np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
-        return np.clip(cover, 0, 1), trust
+        small = np.dstack([found[here], sure[here]]).astype(np.float32)
+        up = upsample_chroma(np.ascontiguousarray(step.luma[here]), small, luma[there])
+        shown = up[..., 0]
+        if carried.any():  # of what motion carried, every pixel of the mask as it was painted
+            painted = step.best.enlarged((luma.shape[1], luma.shape[0]), part).of(self._painted)
+            shown = shown + resized(kept[here], part.size) * (np.clip(painted, 0, 1) - shown)
+        cover[there] = np.clip(shown, 0, 1)
+        trust[there] = np.maximum(resized(step.trust[here], part.size), np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
+        return cover, trust
 
     def _choose(self, inside: Inside, sure: Inside, counts: tuple[int, int, int]) -> NDArray[np.intp]:
         """Places to learn from: of the region, near it, and anywhere else."""
@@ -164,21 +182,22 @@ class Outline:
         return np.concatenate(chosen)
 
     def _around(self, inside: Inside, px: int) -> Inside:
-        side = max(3, round(px * max(self._size) / WALKING_LONG_SIDE) // 2 * 2 + 1)
+        side = max(3, round(px * max(inside.shape) / WALKING_LONG_SIDE) // 2 * 2 + 1)
         return np.asarray(cv2.dilate(inside.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
 
 
-def look_of(luma: Array, seen: Array) -> Array:
+def look_of(luma: Array, seen: Array, places: tuple[int, int] | None = None) -> Array:
     """What every place of a frame looks like: the same for all outlines that are followed through it.
 
     Args:
         luma: the frame's  [(H, W) float32 [0, 100] L*]
         seen: its features, as of `core.models.colouriser.Looks`
+        places: (w, h) of their grid; None: the size of outlines.
 
     Returns:
-        Of each place at the size of outlines, row by row  [(h * w, C) float32]
+        Of each place, row by row  [(h * w, C) float32]
     """
-    w, h = walking_size(luma)
+    w, h = places or walking_size(luma)
     tones = _tones(resized(luma, (w, h)))
     look = np.empty((h, w, seen.shape[2] + len(tones)), np.float32)
     for k, plane in enumerate(tones):
@@ -186,6 +205,12 @@ def look_of(luma: Array, seen: Array) -> Array:
     if seen.shape[2]:
         look[..., len(tones) :] = cv2.resize(seen, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, -1)
     return look.reshape(h * w, -1)
+
+
+def asked_size(plane: Array) -> tuple[int, int]:
+    """(w, h) of the grid of places that are asked what they look like, in a frame of this plane's size."""
+    h, w = working_size(plane.shape[0], plane.shape[1], ASKED_LONG_SIDE)
+    return w, h
 
 
 class Classifier:

@@ -8,26 +8,27 @@ or drifts by being resampled a hundred times; elsewhere it goes on with what it 
 that step fails (what was hidden comes into view) it fills along the surfaces that the luma shows. Because what is
 filled is carried on, it does not flicker.
 
-Both stream: memory does not grow with the shot's length. Walks go at half the working size (`Smaller`), where they cost
-a quarter; what they find is brought to the size of the planes that are carried (`Step.enlarged`), so that these stay as
-sharp as they are.
+Both stream: memory does not grow with the shot's length. Most walks go at half the working size (`hints.prepared`),
+where they cost a quarter; what they find is brought to the size of the planes that are carried (`Step.enlarged`), so
+that these stay as sharp as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from core.film.colour import Array
-from core.flow import FlowEstimator, FlowPair, resize_flow, working_size
+from core.flow import FindsOneWay, FlowEstimator, FlowPair, warp_valid, working_size
 from core.solver import smooth
 
-VERSION = 5
+VERSION = 6
 
 WALKING_LONG_SIDE = 320
 
@@ -40,6 +41,8 @@ FLAT_LUMA = 2.5
 STILL_PX = 1.5
 # A step that passes its checks this well is a good step: grain alone must not wear trust down over a shot.
 GOOD_STEP = 0.85
+# Trust in direct flow before lumas are compared.
+DIRECT_TRUST = 0.8
 # Share of a well-carried state against a perfectly agreeing keyframe (0.5² : 1²).
 STATE = 0.5
 # Below this hold, values are drawn towards the fill; the fill's reach and its borders.
@@ -51,6 +54,8 @@ FILL_SHRINK = 2
 # What was filled is believed no more than this, and no less than the other: a guess along a surface beats none.
 FILLED_TRUST = 0.35
 LEAST_TRUST = 0.12
+_ALL = (slice(None), slice(None))
+_MARGIN = 10  # pixels of a small frame about what is worked out of it: wider than what is kept about a mask
 # How far a dot may be found from where the step before puts it  [px to each side].
 _ABOUT = np.ones((9, 9), np.uint8)
 
@@ -71,35 +76,47 @@ class Motion(Protocol):
         ...
 
 
-class Smaller:
-    """A sequence's motion at the size at which walks go; fulfils `Motion`.
+@dataclass(frozen=True)
+class Part:
+    """The same part of a frame at two sizes.
 
-    Args:
-        motion: at working size.
+    Attributes:
+        here: rows and columns of the small frame.
+        there: rows and columns of the large one.
     """
 
-    def __init__(self, motion: Motion) -> None:
-        self._motion = motion
+    here: tuple[slice, slice]
+    there: tuple[slice, slice]
 
-    def luma(self, n: int) -> Array:
-        """L* of frame ``n``  [(h, w) float32 [0, 100]]."""
-        luma = self._motion.luma(n)
-        return resized(luma, walking_size(luma))
+    @property
+    def size(self) -> tuple[int, int]:
+        """(w, h) in the large frame."""
+        rows, columns = self.there
+        return columns.stop - columns.start, rows.stop - rows.start
 
-    def luma_key(self, n: int) -> str:
-        """Content key of the luma this one comes of."""
-        return self._motion.luma_key(n)
+    @staticmethod
+    def about(meant: NDArray[np.bool_], shape: tuple[int, int]) -> Part | None:
+        """What lies about some pixels of a small frame, with a margin for whoever looks beside them.
 
-    def pair(self, n: int) -> FlowPair:
-        """Flow between frames ``n`` and ``n + 1``: found at working size, where small motion is seen better."""
-        pair = self._motion.pair(n)
-        w, h = walking_size(pair.forward_trust)
-        return FlowPair(
-            resize_flow(pair.forward, (h, w)),
-            resize_flow(pair.backward, (h, w)),
-            resized(pair.forward_trust, (w, h)),
-            resized(pair.backward_trust, (w, h)),
-        )
+        Args:
+            meant: pixels of the small frame  [(h, w) bool]
+            shape: (H, W) of the large one.
+
+        Returns:
+            None: no pixel is meant.
+        """
+        rows, columns = np.flatnonzero(meant.any(axis=1)), np.flatnonzero(meant.any(axis=0))
+        if rows.size == 0:
+            return None
+        small = []
+        for at, side in ((rows, meant.shape[0]), (columns, meant.shape[1])):
+            small.append((max(0, int(at[0]) - _MARGIN), min(side, int(at[-1]) + 1 + _MARGIN)))
+        times = shape[0] // meant.shape[0]
+        if shape != (times * meant.shape[0], times * meant.shape[1]):  # no part begins on a pixel of both
+            small, times = [(0, meant.shape[0]), (0, meant.shape[1])], 0
+        large = [(a * times, b * times) for a, b in small] if times else [(0, shape[0]), (0, shape[1])]
+        here, there = ((slice(*ends[0]), slice(*ends[1])) for ends in (small, large))
+        return Part(here, there)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,14 +144,16 @@ class Place:
         home = _home(*self.x.shape)
         return np.dstack([self.x - home.x, self.y - home.y])
 
-    def enlarged(self, size: tuple[int, int]) -> Place:
-        """The same at another size (w, h) of both frames."""
+    def enlarged(self, size: tuple[int, int], part: Part | None = None) -> Place:
+        """The same at another size (w, h) of both frames; or only a part of this frame, then of that part's size."""
         h, w = self.x.shape
+        here, there = (_ALL, _ALL) if part is None else (part.here, part.there)
         # Where a pixel's middle lies in a frame of another size; the shift by half pixels is that of `cv2.resize`.
         along, down = np.float32(size[0] / w), np.float32(size[1] / h)
         home, larger = _home(h, w), _home(size[1], size[0])
-        dx, dy = (resized(to - at, size) for to, at in ((self.x, home.x), (self.y, home.y)))
-        return Place(larger.x + along * dx, larger.y + down * dy, resized(self.trust, size))
+        shape = size if part is None else part.size
+        dx, dy = (resized(to[here] - at[here], shape) for to, at in ((self.x, home.x), (self.y, home.y)))
+        return Place(larger.x[there] + along * dx, larger.y[there] + down * dy, resized(self.trust[here], shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +211,12 @@ def resized(plane: Array, size: tuple[int, int]) -> Array:
 
 
 def walk(
-    motion: Motion, keyframe: int, frames: Sequence[int], estimator: FlowEstimator | None = None
+    motion: Motion,
+    keyframe: int,
+    frames: Sequence[int],
+    estimator: FlowEstimator | None = None,
+    *,
+    one_way: bool = False,
 ) -> Iterator[Step]:
     """Follow the motion from a keyframe through frames that lie one after another to one side of it.
 
@@ -201,6 +225,7 @@ def walk(
         keyframe: where the walk begins.
         frames: ``keyframe + 1, keyframe + 2, …`` or ``keyframe - 1, keyframe - 2, …``.
         estimator: finds the direct flow from the keyframe; None: none competes.
+        one_way: leave out the way back where the estimator can: enough for outlines, which look for themselves.
 
     Yields:
         One step per frame, in the order of ``frames``.
@@ -220,14 +245,14 @@ def walk(
         here = Place(before.of(chain.x), before.of(chain.y), worn)
         places = [here]
         if estimator is not None:
-            places.append(_excused(_direct(estimator, luma_key, luma, home), flat, luma, luma_key))
+            places.append(_excused(_direct(estimator, luma, luma_key, home, one_way), flat, luma, luma_key))
         places.append(_still(places, home))
         beliefs = [p.trust * _agreement(luma, p.of(luma_key)) for p in places]
         chosen = _shares(places, beliefs)
-        known = np.max(np.stack(beliefs), axis=0)
+        known = np.asarray(reduce(np.maximum, beliefs), np.float32)
         chain = _best(places, beliefs)
-        anew = known**2 / np.maximum(known**2 + (STATE * before.trust) ** 2, 1e-9)
-        hold = np.maximum(known, np.float32(0.8) * before.trust)
+        anew = known**2 / np.maximum(known**2 + (STATE * before.trust) ** 2, np.float32(1e-9))
+        hold = np.asarray(np.maximum(known, np.float32(0.8) * before.trust), np.float32)
         trust = np.maximum(worn, known)
         yield Step(n, luma, before, chosen, chain, anew, hold, _trusted(known, worn, hold))
         previous = n
@@ -284,9 +309,15 @@ def _place_before(motion: Motion, n: int, previous: int, home: Place) -> Place:
     return Place(home.x + flow[..., 0], home.y + flow[..., 1], trust)
 
 
-def _direct(estimator: FlowEstimator, luma_key: Array, luma: Array, home: Place) -> Place:
-    pair = estimator.pair(luma_key, luma)
-    return Place(home.x + pair.backward[..., 0], home.y + pair.backward[..., 1], pair.backward_trust)
+def _direct(estimator: FlowEstimator, luma: Array, luma_key: Array, home: Place, one_way: bool) -> Place:
+    if one_way and isinstance(estimator, FindsOneWay):
+        # The keyframe's luma, seen through it, tells as well whether it is right; the way back costs as much again.
+        flow = estimator.one_way(luma, luma_key)
+        trust = np.float32(DIRECT_TRUST) * warp_valid(flow)
+    else:
+        pair = estimator.pair(luma_key, luma)
+        flow, trust = pair.backward, pair.backward_trust
+    return Place(home.x + flow[..., 0], home.y + flow[..., 1], trust)
 
 
 def _still(places: Sequence[Place], home: Place) -> Place:
@@ -337,18 +368,19 @@ def _window(luma: Array) -> int:
 def _shares(places: Sequence[Place], beliefs: Sequence[Array]) -> tuple[Place, ...]:
     """The places with shares in the result for trust: the believed ones take nearly all."""
     powers = [np.square(np.square(b)) for b in beliefs]
-    total = np.sum(np.stack(powers), axis=0)
-    powers[0] = np.where(total > 1e-12, powers[0], 1)  # where nothing is believed, the chain is all there is
-    total = np.sum(np.stack(powers), axis=0)
+    # Where nothing is believed, the chain is all there is.
+    powers[0] = np.where(reduce(np.add, powers) > 1e-12, powers[0], np.float32(1))
+    total = reduce(np.add, powers)
     return tuple(Place(p.x, p.y, np.asarray(q / total, np.float32)) for p, q in zip(places, powers, strict=True))
 
 
 def _best(places: Sequence[Place], beliefs: Sequence[Array]) -> Place:
     """The most believed place of each pixel; ties go to the first."""
-    best = np.argmax(np.stack(beliefs), axis=0)[None]
-    x = np.take_along_axis(np.stack([p.x for p in places]), best, axis=0)[0]
-    y = np.take_along_axis(np.stack([p.y for p in places]), best, axis=0)[0]
-    return Place(x, y, np.max(np.stack(beliefs), axis=0))
+    x, y, most = places[0].x, places[0].y, beliefs[0]
+    for place, belief in zip(places[1:], beliefs[1:], strict=True):
+        better = belief > most
+        x, y, most = np.where(better, place.x, x), np.where(better, place.y, y), np.maximum(most, belief)
+    return Place(x, y, most)
 
 
 def _trusted(known: Array, worn: Array, hold: Array) -> Array:

@@ -14,7 +14,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken, Progress, Report
 from core.contract.stage import Timeline
 from core.film.colour import Array
-from core.film.shot import Shot
+from core.film.shot import Shot, shot_of
 from core.film.timebase import FrameRange
 from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
@@ -106,6 +106,19 @@ class Carried:
         return all(self._tracks.ready(t) for t in self._of(shot)) and all(
             source.ready(shot) for _, source in self._frozen(shot)
         )
+
+    def prepare(self, span: FrameRange, report: Report, token: CancelToken) -> None:
+        """Find and keep the flow and the looks of frames of one shot, so that hints placed there are carried quickly.
+
+        Raises:
+            Cancelled: the token was set; what was found so far is kept.
+        """
+        shot = shot_of(self.timeline.shots, span.start)
+
+        def done(n: int) -> None:
+            report(Progress("prepare", shot.id, n + 1 - span.start, len(span)))
+
+        self._tracks.prepare(range(span.start, span.stop), token, done)
 
     def carry(self, shot: Shot, report: Report, token: CancelToken) -> None:
         """Carry what is missing of a shot's tracks, frame by frame, and keep it.

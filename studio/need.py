@@ -7,11 +7,13 @@ nobody has asked for so long that nobody can be looking. What it found is kept u
 undo has it at once.
 
 Hints of the shot in view are carried at once, also while a person steps through it, for that is what is waited for; the
-frames next to a keyframe are told first, and only the next edit stops it.
+frames next to a keyframe are told first, and only the next edit stops it. Before there are any, what carrying will ask
+for about the frame in view is found in advance.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 
 from core.colourise import Automatic, Colourise
 from core.contract.fingerprint import fingerprint
-from core.contract.progress import CancelToken, Progress, Report
+from core.contract.progress import CancelToken, Progress, Report, silent
 from core.contract.sources import FrameSource
 from core.errors import Cancelled, PochoirError
 from core.film.colour import Array
@@ -37,12 +39,13 @@ from hints.source import Carried
 from hints.track import frame_of
 from studio.counts import hangs_on
 from studio.project import Project
-from studio.rendering import COLOURISE, Machine, Unhinted, colouring_takes, colours
+from studio.rendering import COLOURISE, Machine, Unhinted, colours
 
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 1.0  # for so long after the last thing that was asked for, a person may go on
 FORGOTTEN_SECONDS = 6.0  # who looks at the strip asks more often
+AROUND = 64  # frames to each side of the one in view for which carrying is prepared
 FEW = 4  # frames that are worked out of a shot that is not in view
 _LOOK_AGAIN_SECONDS = 0.25  # while a render runs
 _COARSEST = 16  # frames between those that are worked out first
@@ -174,6 +177,22 @@ class Needs:
                 known = self._shots.get(_shot_at(project, n).range)
                 if project is self._project() and known is not None:
                     known.fresh.add(n)
+            with contextlib.suppress(Cancelled):
+                self._prepare(project)
+
+    def _prepare(self, project: Project) -> None:
+        """Find in advance what hints near the frame in view will be carried by."""
+        said = self._carried_by(project)
+        place = frame_of(self._near, said.timeline)
+        span = shot_of(said.timeline.shots, place).range
+        near = FrameRange(max(span.start, place - AROUND), min(span.stop, place + AROUND + 1))
+        said.prepare(near, silent, self._token)
+
+    def _carried_by(self, project: Project) -> Carried:
+        self._unhinted.renderer(project)
+        if self._said is None or self._said[0] is not project:
+            self._said = (project, self._unhinted.carried(project.hints))
+        return self._said[1]
 
     def _next(self) -> int | None:
         """The frame to work out next, once there is one and nobody is to be disturbed; None at the end."""
@@ -207,11 +226,9 @@ class Needs:
         side, at = renderer.side, renderer.line.index(COLOURISE)
         assert side is not None
         assert at is not None
-        if self._said is None or self._said[0] is not project:
-            self._said = (project, self._unhinted.carried(project.hints))
-        timeline, said = colouring_takes(renderer), self._said[1]
-        place = frame_of(n, timeline)
-        shot = shot_of(timeline.shots, place)
+        said = self._carried_by(project)
+        place = frame_of(n, said.timeline)
+        shot = shot_of(said.timeline.shots, place)
         if len(said.reach(shot)) and not said.ready(shot):
             said.carry(shot, self._teller(shot), self._carrying)
             self._carried(shot)

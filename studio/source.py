@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,9 @@ class Reading:
         """End what is being read ahead."""
         while self._open:
             reader = self._open.pop()
-            if isinstance(reader, Generator):
-                reader.close()
+            close = getattr(reader, "close", None)
+            if close is not None:
+                close()
 
 
 class FactsOnly:

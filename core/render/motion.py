@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -46,6 +47,7 @@ class ShotMotion:
         self.estimator = estimator
         self.looks = looks
         self._cache = cache
+        self._reading = threading.Lock()  # flow is found by several threads; a film is read by one at a time
 
     def luma_key(self, n: int) -> str:
         """Content key of frame ``n``'s luma at working size."""
@@ -56,7 +58,8 @@ class ShotMotion:
         key = self.luma_key(n)
         held = self._cache.get(key)
         if held is None:
-            luma = to_working(luma_of(self._frame(n).rgb))
+            with self._reading:
+                luma = to_working(luma_of(self._frame(n).rgb))
             held = {"luma": np.rint(np.clip(luma, 0, 100) * _LUMA_STEPS).astype(np.uint16)}
             self._cache.put(key, held)
         return held["luma"].astype(np.float32) / _LUMA_STEPS

@@ -5,25 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.carry import GOALS, ToAndFro, measure, prepare, run, summarise
-from bench.exemplar import Memory
+from bench.carry import GOALS, ToAndFro, measure, run, summarise
 from core.errors import InputError
 from core.film.timebase import FrameRange
-from core.flow import DisFlow
-from core.render.motion import ShotMotion
 from tests.bench.test_regions import passing
 
 SIZE = (96, 128)
-
-
-class Counted(DisFlow):
-    """Counts what it is asked for."""
-
-    asked = 0
-
-    def pair(self, luma_a, luma_b):
-        self.asked += 1
-        return super().pair(luma_a, luma_b)
 
 
 def test_the_film_goes_to_and_fro_and_covers_its_size():
@@ -36,21 +23,6 @@ def test_the_film_goes_to_and_fro_and_covers_its_size():
     assert (frames[2] == frames[4]).all()
     assert (frames[2] != frames[3]).any()
     np.testing.assert_array_equal(frames[0], np.rint(frames[0] * 65535).astype(np.float32) / np.float32(65535))
-
-
-def test_a_prepared_shot_has_all_its_luma_and_flow():
-    film = ToAndFro(passing(4)[0], SIZE, 6)
-    store, estimator, read = Memory(), Counted(), []
-
-    def frame(n):
-        read.append(n)
-        return film.frame(n)
-
-    motion = ShotMotion(frame, str, estimator, store)
-    prepare(motion, FrameRange(0, 6))
-    assert (sorted(read), estimator.asked) == ([0, 1, 2, 3, 4, 5], 5)
-    prepare(motion, FrameRange(0, 6))
-    assert (len(read), estimator.asked) == (6, 5)
 
 
 def test_a_region_is_carried_to_both_ends_and_its_neighbours_come_first():

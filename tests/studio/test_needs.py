@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.film.shot import shots_from_cuts
+from core.flow import DisFlow
 from studio.need import FEW, neediest, wanted
 from studio.session import Session
 
@@ -74,6 +75,18 @@ def test_hints_are_carried_while_a_person_steps_through_the_shot(session):
         assert time.monotonic() < ends, "stepping through the shot kept its hints from being carried"
         time.sleep(0.05)
     assert session.carries > 0
+
+
+def test_a_region_in_the_shot_in_view_finds_its_flow_there(session, monkeypatch):
+    known(session)
+    asked = []
+    monkeypatch.setattr(DisFlow, "pair", lambda self, a, b: asked.append(a.shape))
+    mask = np.zeros((makers.H, makers.W), bool)
+    mask[:, : makers.W // 2] = True
+    session.add_hint({"frame": 2, "kind": "region", "colour": "#804020"}, mask=mask)
+    rows, _ = known(session)
+    assert set(rows) >= set(range(6))
+    assert not asked
 
 
 def test_what_is_approved_is_in_no_need(session):
