@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from core.contract.registry import Registry
 from core.errors import InputError, WeightsError
 from core.models import admit as door
-from core.models import apart, ddcolor, deoldify, edvr, raft, realesrgan
+from core.models import apart, ddcolor, deoldify, edvr, raft, realesrgan, sam2
 from core.models.admit import Admitted, admit, recognised, verified
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import COUNTER, Check, check_for, empty, read_checkpoint
@@ -157,6 +157,7 @@ NETWORKS = {
     **{name: v.made for name, v in realesrgan.VARIANTS.items()},
     **{name: partial(raft.empty, name) for name in raft.LAYOUTS},
     **{name: partial(sam._network, kind) for name, kind in sam.MODELS if name not in TOO_LARGE},
+    **{name: partial(sam2.network, layout) for name, layout in sam2.LAYOUTS.items()},
     realesrgan.GENERAL: partial(CompactNet, 32),
     "siggraph17": UserGuided,
     "dain": DainNet,
