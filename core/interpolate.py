@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
-from core.contract.params import switch, text
+from core.contract.params import registered, switch, text
 from core.contract.plugins import Plugins
 from core.contract.registry import Registry
 from core.contract.stage import StageBase, StageContext, Timeline, Window
@@ -100,7 +100,9 @@ class InterpolateParams:
     """The new rate, and who makes the frames."""
 
     rate: str = text("60", help="Frames per second after it: 24, 60, 60000/1001 …")
-    by: str = text("flow", help="Who makes frames: flow, dain or rife; the last two ask for their published weights")
+    by: str = registered(
+        "flow", "interpolators", help="Who makes frames: flow, along the motion, or a network of the model shelf"
+    )
     remove_duplicates: bool = switch(
         False, help="Make frames that repeat the one before anew, from the distinct pictures about them"
     )
