@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
 from core.errors import PochoirError, ShapeError
-from core.models.checksum import sha256_of
+from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.once import Once
 from core.models.shelf import find
@@ -68,7 +68,7 @@ class NetworkInterpolator(ABC, Generic[N]):
             ModelMissingError: no checkpoint is there.
         """
         path, where = find(cls.name, folder), pick_device(device)
-        return cls(lambda: cls.read(path, where), weights=sha256_of(path), device=device)
+        return cls(lambda: cls.read(path, where), weights=identity_of(path), device=device)
 
     @staticmethod
     @abstractmethod
