@@ -69,6 +69,15 @@ class Interpolator(Protocol):
         ...
 
 
+@runtime_checkable
+class FallsShort(Protocol):
+    """An interpolator that goes on with what takes less where memory ends, and tells."""
+
+    def between_or_less(self, rgb_a: Array, rgb_b: Array, t: float) -> tuple[Array, str]:
+        """As `Interpolator.between`, and what was done instead of its usual way; empty where nothing was."""
+        ...
+
+
 class AlongFlow:
     """Both pictures moved along their optical flow and mixed; needs no weights. Fulfils the interpolator protocol.
 
@@ -173,7 +182,13 @@ class Interpolate(StageBase):
         if t == 0:
             return a
         b = window.frames[second].rgb
-        made = self.interpolator(params.by, context.device).between(a, b, t)
+        interpolator = self.interpolator(params.by, context.device)
+        if isinstance(interpolator, FallsShort):
+            made, instead = interpolator.between_or_less(a, b, t)
+            if instead:
+                context.fell_short(instead)
+        else:
+            made = interpolator.between(a, b, t)
         return as_grey(made) if is_grey(a) and is_grey(b) and not is_grey(made) else made
 
 
