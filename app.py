@@ -40,6 +40,7 @@ BUILTINS = (
     "core.models.raft",  # published flow estimators
     "core.models.dain",  # published interpolators
     "core.models.rife",
+    "hints.sam2",  # SAM 2.1, where one of its checkpoints is on the shelf
     "hints.sam",  # segment-anything, where its checkpoint is on the shelf
     "hints.segment",  # the classical segmenter that always works
 )

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract.params import number, registered, text
+from core.contract.params import number, registered
 from core.contract.plugins import Plugins
 from core.contract.progress import CancelToken, Report
 from core.contract.registry import Registry
@@ -259,7 +259,7 @@ def colourise_frame(
 class ColouriseParams:
     """What can be set on the colouring."""
 
-    colouriser: str = text("embedded", help="Which colouriser speaks where no hint does")
+    colouriser: str = registered("embedded", "colourisers", help="Which colouriser speaks where no hint does")
     steady: int = number(
         4, 0, 12, unit="frames", help="How many frames to each side steady the automatic colour along motion"
     )

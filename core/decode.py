@@ -19,6 +19,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from core.contract.fingerprint import sha256_of
 from core.contract.sources import FrameSource
 from core.errors import DecodeError, InputError
 from core.film.clip import AudioTrack, Clip, ColourTags
@@ -26,7 +27,7 @@ from core.film.frame import Frame
 from core.film.tags import check_shown, resolve
 from core.film.timebase import FrameRange, parse_rate
 from core.footage.ahead import ReadAhead
-from core.footage.file import open_film, sha256_of
+from core.footage.file import open_film
 from core.footage.geometry import displayed_size, upright
 from core.footage.index import index_film
 from core.footage.planes import bit_depth, chroma_is_neutral, is_grey_format, is_rgb_format, picture

@@ -164,24 +164,22 @@ def _torch() -> Iterator[Finding]:
 
 def _torchvision() -> Iterator[Finding]:
     answer = import_module("core.models.torchvision_shim").ensure_torchvision()
-    segmenter = _version("segment-anything")
-    if answer == "absent" or segmenter is None:
-        lacking = "torchvision" if answer == "absent" else "segment-anything"
+    versions = {name: _version(name) for name in ("segment-anything", "transformers")}
+    facts = {"torchvision": answer} | {name.replace("-", "_"): version for name, version in versions.items()}
+    lacking = [name for name, version in versions.items() if version is None]
+    lacking += ["torchvision"] if answer == "absent" else []
+    if lacking:
         yield Finding(
             "Segment Anything",
             "optional",
-            f"{lacking} is not installed; regions are found by the classical segmenter",
+            f"{' and '.join(lacking)} not installed; regions are found by other segmenters",
             INSTALL,
-            {"torchvision": answer, "segment_anything": segmenter},
+            facts,
         )
         return
     how = "native" if answer == "native" else "with our own kernel beside this torch"
-    yield Finding(
-        "Segment Anything",
-        "ok",
-        f"segment-anything {segmenter}, torchvision {how}",
-        facts={"torchvision": answer, "segment_anything": segmenter},
-    )
+    said = ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield Finding("Segment Anything", "ok", f"{said}, torchvision {how}", facts=facts)
 
 
 def _film() -> Iterator[Finding]:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
-from core.contract.params import switch, text
+from core.contract.params import registered, switch, text
 from core.contract.plugins import Plugins
 from core.contract.registry import Registry
 from core.contract.stage import StageBase, StageContext, Timeline, Window
@@ -69,6 +69,15 @@ class Interpolator(Protocol):
         ...
 
 
+@runtime_checkable
+class FallsShort(Protocol):
+    """An interpolator that goes on with what takes less where memory ends, and tells."""
+
+    def between_or_less(self, rgb_a: Array, rgb_b: Array, t: float) -> tuple[Array, str]:
+        """As `Interpolator.between`, and what was done instead of its usual way; empty where nothing was."""
+        ...
+
+
 class AlongFlow:
     """Both pictures moved along their optical flow and mixed; needs no weights. Fulfils the interpolator protocol.
 
@@ -100,7 +109,9 @@ class InterpolateParams:
     """The new rate, and who makes the frames."""
 
     rate: str = text("60", help="Frames per second after it: 24, 60, 60000/1001 …")
-    by: str = text("flow", help="Who makes frames: flow, dain or rife; the last two ask for their published weights")
+    by: str = registered(
+        "flow", "interpolators", help="Who makes frames: flow, along the motion, or a network of the model shelf"
+    )
     remove_duplicates: bool = switch(
         False, help="Make frames that repeat the one before anew, from the distinct pictures about them"
     )
@@ -171,7 +182,13 @@ class Interpolate(StageBase):
         if t == 0:
             return a
         b = window.frames[second].rgb
-        made = self.interpolator(params.by, context.device).between(a, b, t)
+        interpolator = self.interpolator(params.by, context.device)
+        if isinstance(interpolator, FallsShort):
+            made, instead = interpolator.between_or_less(a, b, t)
+            if instead:
+                context.fell_short(instead)
+        else:
+            made = interpolator.between(a, b, t)
         return as_grey(made) if is_grey(a) and is_grey(b) and not is_grey(made) else made
 
 

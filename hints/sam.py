@@ -6,11 +6,14 @@ The picture is encoded once and kept; every further click on it costs only the s
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
@@ -24,6 +27,26 @@ from hints.segment import Box, Click, Inside, check_clicks
 
 # The best one first: who put a larger checkpoint on the shelf wants it used.
 MODELS = (("segment-anything-h", "vit_h"), ("segment-anything-l", "vit_l"), ("segment-anything-b", "vit_b"))
+
+
+class Predictor(Protocol):
+    """A network that looks at a picture once and then answers clicks on it, as its authors' code has it."""
+
+    def set_image(self, picture: NDArray[np.uint8], /) -> None:
+        """Look at a picture  [(H, W, 3) uint8 R'G'B']."""
+        ...
+
+    def predict(
+        self,
+        where: NDArray[np.float32] | None,
+        sides: NDArray[np.int_] | None,
+        around: NDArray[np.float32] | None,
+        /,
+        mask_input: NDArray[np.float32] | None = None,
+        multimask_output: bool = True,
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+        """Masks of what clicks and a box mean, how good each is taken to be, and their logits; see `SamSegmenter`."""
+        ...
 
 
 class SamSegmenter:
@@ -42,12 +65,17 @@ class SamSegmenter:
     name = "segment-anything"
 
     def __init__(self, device: str | None = None) -> None:
-        kind, path = _checkpoint()
-        library = _library()
-        model = _network(kind)
-        load_into(model, read_checkpoint(path), where=str(path))
-        self._predictor: Any = library.SamPredictor(model.to(str(pick_device(device))).eval())
+        self._predictor = self._made(device)
         self._encoded: str | None = None
+        self._lock = threading.RLock()  # the picture that is looked at and the clicks on it belong together
+
+    def _made(self, device: str | None) -> Predictor:
+        name, path = best_of(name for name, _ in MODELS)
+        library = _library()
+        model = _network(dict(MODELS)[name])
+        load_into(model, read_checkpoint(path), where=str(path))
+        predictor: Predictor = library.SamPredictor(model.to(str(pick_device(device))).eval())
+        return predictor
 
     def segment(self, picture: Array, points: Sequence[Click], box: Box | None = None) -> Inside:
         """See `hints.segment.Segmenter.segment`.
@@ -58,27 +86,29 @@ class SamSegmenter:
         Cost: the encoder 1.6 to 38 s a picture on two cores, by model; 60 ms a click.
         """
         check_clicks(picture, points, box)
-        self.prepare(picture)
         where = np.array([(x, y) for x, y, _ in points], np.float32) if points else None
         sides = np.array([int(positive) for *_, positive in points]) if points else None
         around = np.array(box, np.float32) if box is not None else None
         single = len(points) == 1 and box is None
-        masks, scores, logits = self._predictor.predict(where, sides, around, multimask_output=single)
-        best = int(np.argmax(scores))
-        if not single:
-            masks, scores, logits = self._predictor.predict(
-                where, sides, around, mask_input=logits[best][None], multimask_output=False
-            )
-            best = 0
+        with self._lock:
+            self.prepare(picture)
+            masks, scores, logits = self._predictor.predict(where, sides, around, multimask_output=single)
+            best = int(np.argmax(scores))
+            if not single:
+                masks, scores, logits = self._predictor.predict(
+                    where, sides, around, mask_input=logits[best][None], multimask_output=False
+                )
+                best = 0
         return np.asarray(masks[best], bool)
 
     def prepare(self, picture: Array) -> None:
         """Encode a picture; see `hints.segment.Prepares.prepare`."""
         key = fingerprint(picture)
-        if key != self._encoded:
-            rgb = picture if picture.ndim == 3 else join(picture, np.zeros((*picture.shape, 2), np.float32))
-            self._predictor.set_image(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
-            self._encoded = key
+        with self._lock:
+            if key != self._encoded:
+                rgb = picture if picture.ndim == 3 else join(picture, np.zeros((*picture.shape, 2), np.float32))
+                self._predictor.set_image(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
+                self._encoded = key
 
 
 def _library() -> Any:
@@ -92,12 +122,16 @@ def _network(kind: str) -> Any:
     return _library().sam_model_registry[kind]()
 
 
-def _checkpoint() -> tuple[str, Any]:
-    """Kind and path of the best checkpoint there is."""
+def best_of(models: Iterable[str]) -> tuple[str, Path]:
+    """The first of some models whose checkpoint is there, and where.
+
+    Raises:
+        ModelMissingError: none is; the message names the last, which is the smallest.
+    """
     missing: ModelMissingError | None = None
-    for name, kind in MODELS:
+    for name in models:
         try:
-            return kind, find(name)
+            return name, find(name)
         except ModelMissingError as error:
             missing = error
     assert missing is not None

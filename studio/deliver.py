@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class Delivered:
         reused: step name to the number of frames it needed not make.
         seconds: wall time.
         output: the file or folder, or None where only the cache was filled.
+        fell_short: what a step did instead for want of memory, to the number of frames it made so. They are in the
+            output, but not kept: a later render makes them anew.
     """
 
     frames: int
@@ -35,6 +37,7 @@ class Delivered:
     reused: dict[str, int]
     seconds: float
     output: str | None
+    fell_short: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As `render --json` reports it."""
@@ -44,6 +47,7 @@ class Delivered:
             "reused": self.reused,
             "seconds": round(self.seconds, 3),
             "output": self.output,
+            "fell_short": self.fell_short,
         }
 
 
@@ -95,6 +99,7 @@ def deliver(
         reused=dict(tally.reused),
         seconds=time.monotonic() - began,
         output=None if out is None else str(out),
+        fell_short=dict(tally.fell_short),
     )
 
 

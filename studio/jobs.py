@@ -43,7 +43,7 @@ class Job:
         state: where it stands.
         stage, done, total, seconds_left: its progress, as `core.contract.progress` counts.
         error: why it failed, in one line.
-        result: what it reports once done (frames, rendered, reused, seconds, output).
+        result: what it reports once done (frames, rendered, reused, seconds, output, fell_short).
     """
 
     id: str

@@ -54,7 +54,7 @@ def _bounds(row: dict[str, Any], plugins: Plugins) -> str:
     if row["kind"] in ("int", "float"):
         return f"{row['low']:g} to {row['high']:g} {row['unit']}".strip()
     if row["kind"] == "registered":
-        return ", ".join(getattr(plugins, row["registry"])) + ", or of an installed package"
+        return ", ".join([*row["options"], *getattr(plugins, row["registry"])]) + ", or of an installed package"
     return {"choice": ", ".join(row["options"]), "switch": "on or off"}.get(row["kind"], "text")
 
 

@@ -45,6 +45,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "scenedetect": ("core/shots.py",),
     "OpenImageIO": ("core/footage/", "core/sequence.py", "core/encode.py", "core/doctor.py"),
     "segment_anything": ("hints/sam.py",),
+    "transformers": ("core/models/sam2.py",),
     "sqlite3": ("studio/",),
     "playwright": (),
     "ray": ("core/render/",),

@@ -19,9 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.train.data import shippable_stills
+from core.contract.fingerprint import sha256_of
 from core.models.colouriser import WEIGHTS
 from core.models.network import ColourNet
-from core.models.weights import fill, load_weights, sha256_of
+from core.models.weights import fill, load_weights
 
 CARD = """# Model card: embedded colouriser
 

@@ -29,7 +29,7 @@ class Declared:
         low: least value.
         high: greatest value.
         unit: of a number.
-        options: the words of a choice.
+        options: the words of a choice; of what is registered, those that may be said besides.
         registry: attribute of `core.contract.plugins.Plugins` in which what is registered is looked for.
         formerly: the name it had before.
     """
@@ -55,15 +55,18 @@ def choice(default: str, options: tuple[str, ...], *, help: str) -> Any:
     return field(default=default, metadata={"declared": Declared("choice", help, options=options)})
 
 
-def registered(default: str, registry: str, *, help: str) -> Any:
+def registered(default: str, registry: str, *, help: str, besides: tuple[str, ...] = (), formerly: str = "") -> Any:
     """One of what is registered, strangers' included; an unknown one is refused where it is asked for.
 
     Args:
         default: its name.
         registry: attribute of `core.contract.plugins.Plugins`, e.g. ``"flows"``.
         help: what it does, in a sentence.
+        besides: what the stage itself answers to, beside what is registered.
+        formerly: the parameter's name before.
     """
-    return field(default=default, metadata={"declared": Declared("registered", help, registry=registry)})
+    declared = Declared("registered", help, options=besides, registry=registry, formerly=formerly)
+    return field(default=default, metadata={"declared": declared})
 
 
 def switch(default: bool, *, help: str) -> Any:
@@ -71,9 +74,9 @@ def switch(default: bool, *, help: str) -> Any:
     return field(default=default, metadata={"declared": Declared("switch", help)})
 
 
-def text(default: str, *, help: str, formerly: str = "") -> Any:
+def text(default: str, *, help: str) -> Any:
     """A short text such as a frame rate or a size; the stage itself checks its form."""
-    return field(default=default, metadata={"declared": Declared("text", help, formerly=formerly)})
+    return field(default=default, metadata={"declared": Declared("text", help)})
 
 
 def build(cls: type[P], values: Mapping[str, Any], *, where: str) -> P:

@@ -12,7 +12,7 @@ Pictures in and out are R'G'B' float32 (H, W, 3) in [0, 1]; the runner puts resu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -65,6 +65,10 @@ class Side(Protocol):
         ...
 
 
+def _unheard(instead: str) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class StageContext:
     """What the surroundings lend a stage: nothing here may change its result except through a key.
@@ -73,11 +77,14 @@ class StageContext:
         device: ``cpu``, ``cuda``, ``mps`` … for stages that use torch.
         shot: the shot the frame belongs to.
         side: the stage's side input, or None.
+        fell_short: to be called where memory was too small to make the frame as its key promises, with what was done
+            instead. Such a frame is shown and delivered, and counted in the report, but not kept.
     """
 
     device: str
     shot: Shot
     side: Side | None = None
+    fell_short: Callable[[str], None] = _unheard
 
 
 @dataclass(frozen=True)

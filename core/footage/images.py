@@ -11,10 +11,11 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813 - the name its own documentation uses
 from numpy.typing import NDArray
 
+from core.contract.fingerprint import sha256_of
 from core.errors import DecodeError
 from core.film.frame import on_grid
 from core.film.tags import srgb_from_linear
-from core.footage.file import MAX_PIXELS, MAX_SIDE, sha256_of
+from core.footage.file import MAX_PIXELS, MAX_SIDE
 from core.footage.planes import from_codes
 
 Array = NDArray[np.float32]

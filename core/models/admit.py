@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.contract.fingerprint import sha256_of
 from core.contract.registry import Registry
 from core.errors import InputError, WeightsError
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check, Table, check_finite, fold_norms, origin_of, read_checkpoint
-from core.models.checksum import sha256_of
 from core.models.pins import pin, pinned
 from core.models.rewrite import rewrite
 from core.models.shelf import here, model_folder

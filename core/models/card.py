@@ -79,6 +79,8 @@ class ModelCard:
 _EMBEDDED = "the embedded colouriser is used"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
+_SAM_2 = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
+_SAM_2_PAGE = "https://huggingface.co/facebook/"
 _CLASSICAL = "the classical segmenter is used"
 _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
 _IDEEPCOLOR = "http://colorization.eecs.berkeley.edu/siggraph/models/"
@@ -106,6 +108,27 @@ def _real(name: str, title: str, release: str, sha256: str | None = None, size: 
         "Wang et al. 2021, Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data",
         (ModelFile(release.rpartition("/")[2], _REALESRGAN + release, sha256, size),),
         _LANCZOS,
+    )
+
+
+def _sam_2(size: str, title: str) -> ModelCard:
+    """One of the four networks of SAM 2.1.
+
+    Their pages at Hugging Face hold each as model.safetensors: all four under one name, which one folder cannot hold.
+    ``models import`` tells by the tensors which it is; by hand, rename it to the second name given here.
+    """
+    page = f"sam2.1-hiera-{size}"
+    return ModelCard(
+        f"sam2.1-{size}",
+        title,
+        "segment",
+        "Apache-2.0",
+        "Ravi et al. 2024, SAM 2: Segment Anything in Images and Videos",
+        (
+            ModelFile(f"{(file := page.replace('-', '_'))}.pt", f"{_SAM_2}{file}.pt"),
+            ModelFile(f"{page}.safetensors", _SAM_2_PAGE + page),
+        ),
+        _CLASSICAL,
     )
 
 
@@ -217,6 +240,10 @@ CARDS: tuple[ModelCard, ...] = (
         ),
         _CLASSICAL,
     ),
+    _sam_2("tiny", "SAM 2.1 tiny"),
+    _sam_2("small", "SAM 2.1 small"),
+    _sam_2("base-plus", "SAM 2.1 base plus"),
+    _sam_2("large", "SAM 2.1 large"),
     ModelCard(
         "siggraph17",
         "Real-time user-guided colourisation",

@@ -22,9 +22,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from core.contract.fingerprint import sha256_of
 from core.errors import InputError, WeightsError
 from core.models import paddle
 from core.models.once import Once
+from core.models.pins import pinned
 from core.models.rewrite import rewrite
 
 # What torch, pickle and zipfile raise over files that are cut, foreign or hostile.
@@ -148,6 +150,23 @@ def origin_of(path: Path) -> str:
             return str((file.metadata() or {}).get(ORIGIN, ""))
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read as a checkpoint ({error}); fetch it again") from None
+
+
+def identity_of(path: Path) -> str:
+    """What tells a checkpoint's weights from others, for cache keys: the SHA-256 of the file that was published.
+
+    A file that `core.models.admit` rewrote, and that is still as it was pinned, is known by what it was rewritten
+    from: both hold the same tensors, and frames made with the one are those of the other. Any other file is known by
+    its own bytes, whatever it says of itself.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        own = sha256_of(path)
+        return origin_of(path) or own if pinned(path.parent).get(path.name) == own else own
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}); put the weights there") from error
 
 
 def _is_table(data: Any) -> bool:
@@ -307,18 +326,19 @@ def check_for(make: Callable[[], torch.nn.Module], names: Callable[[Table], Tabl
     return lambda table, where: check_fits(names(table), network(), where=where)
 
 
-def read_network(make: Callable[[], N], path: Path) -> N:
+def read_network(make: Callable[[], N], path: Path, names: Callable[[Table], Table] = dict) -> N:
     """A network with the weights of a published checkpoint.
 
     Args:
         make: makes it; its own weights take no memory
         path: as of `read_checkpoint`
+        names: as of `check_for`
 
     Raises:
         WeightsError: as `read_checkpoint` and `load_into`.
     """
     network = empty(make)
-    load_into(network, read_checkpoint(path), where=str(path))
+    load_into(network, names(read_checkpoint(path)), where=str(path))
     return network
 
 

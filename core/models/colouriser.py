@@ -24,12 +24,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.errors import InputError, ShapeError
 from core.guided import upsample_chroma
+from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.distribution import likeliest, sharpened
 from core.models.kriging import Places, Samples, picture
 from core.models.network import AB_SCALE, BIN_CELL, MULTIPLE, ColourNet, Sight, input_planes, widths_of
 from core.models.ways import VARIABLE, choose, is_compiled, running
-from core.models.weights import fill, load_weights, sha256_of
+from core.models.weights import fill, load_weights
 from core.solver import spread
 
 Plane = NDArray[np.float32]
@@ -242,7 +243,7 @@ class EmbeddedColouriser:
     def __init__(self, device: str | None = None, weights: Path = WEIGHTS, way: str | None = None) -> None:
         self.device = pick_device(device)
         self._path = weights
-        self._sha256 = sha256_of(weights)
+        self._sha256 = identity_of(weights)
         self._lock = threading.Lock()
         self._network: ColourNet | None = None
         self._compiled: Callable[[Tensor], Tensor] | None = None

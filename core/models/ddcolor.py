@@ -28,8 +28,7 @@ from torch import Tensor
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import InputError
-from core.models.checkpoint import Table, check_for, load_into, read_checkpoint
-from core.models.checksum import sha256_of
+from core.models.checkpoint import Table, check_for, identity_of, load_into, read_checkpoint
 from core.models.colouriser import check_luma
 from core.models.ddcolor_net import MULTIPLE, UNUSED, DualDecoder, Kind
 from core.models.device import pick_device
@@ -124,7 +123,7 @@ class DDColor:
         """
         path = find(name, folder)
         make = partial(_read, VARIANTS[name].kind, path)
-        return cls(make, name=name, weights=sha256_of(path), size=size, device=device)
+        return cls(make, name=name, weights=identity_of(path), size=size, device=device)
 
     @classmethod
     def random_init(

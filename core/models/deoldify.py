@@ -28,8 +28,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import InputError
 from core.film.colour import srgb_to_lab
-from core.models.checkpoint import check_for, read_network
-from core.models.checksum import sha256_of
+from core.models.checkpoint import check_for, identity_of, read_network
 from core.models.colouriser import check_luma
 from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
@@ -124,7 +123,7 @@ class DeOldify:
         return cls(
             network,
             name=name,
-            weights=sha256_of(path),
+            weights=identity_of(path),
             render_factor=render_factor or variant.render_factor,
             device=device,
         )

@@ -9,21 +9,17 @@ Source: Wang et al. 2019 (EDVR).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from typing import ClassVar
 
 from torch import nn
 
-from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.models.checkpoint import check_for, read_network
-from core.models.checksum import sha256_of
+from core.models.checkpoint import Table, check_for
 from core.models.edvr_net import EDVR, Layout
-from core.models.shelf import find
 from core.models.tiling import Tiling
-from core.models.upscaler import NetworkUpscaler
+from core.models.upscaler import offer
 
-VERSION = 1  # raised whenever the same weights give another answer, also by other parts
+CODE = ("edvr", 1)  # the number is raised whenever the same weights give another answer, also by other parts
 
 # At the size at which the network works. With the weights of the fixtures an overlap of 48 leaves parts and whole
 # apart by rounding only, 32 by a thousandth of an 8-bit step; trained offsets may reach farther.
@@ -36,6 +32,17 @@ class Variant:
 
     name: str
     layout: Layout
+    code: ClassVar[tuple[str, int]] = CODE
+
+    @property
+    def scale(self) -> int:
+        """By how much it enlarges."""
+        return self.layout.scale
+
+    @property
+    def radius(self) -> int:
+        """Frames it looks at to each side."""
+        return self.layout.frames // 2
 
     @property
     def tiling(self) -> Tiling:
@@ -46,6 +53,10 @@ class Variant:
     def made(self) -> nn.Module:
         """The network."""
         return EDVR(self.layout)
+
+    def named(self, table: Table) -> Table:
+        """A checkpoint's table as it is: there is one dialect."""
+        return table
 
 
 VARIANTS = {
@@ -62,36 +73,8 @@ VARIANTS = {
 }
 
 
-def load(name: str, folder: Path | None = None, *, device: str | None = None) -> NetworkUpscaler:
-    """A published network as an upscaler; its checkpoint is found and hashed now, and read when first needed.
-
-    Args:
-        name: of `VARIANTS`
-        folder: where checkpoints lie; None: the model folder
-        device: as `core.models.device.pick_device` takes it
-
-    Raises:
-        InputError: there is no such device.
-        ModelMissingError: the checkpoint is not there.
-    """
-    variant, path = VARIANTS[name], find(name, folder)
-    return NetworkUpscaler(
-        name,
-        partial(read_network, variant.made, path),
-        fingerprint=fingerprint("edvr", VERSION, name, sha256_of(path)),
-        scale=variant.layout.scale,
-        tiling=variant.tiling,
-        radius=variant.layout.frames // 2,
-        device=device,
-    )
-
-
 def register(plugins: Plugins) -> None:
     """Offer the published networks as upscalers; each asks for its checkpoint when it is made."""
     for name, variant in VARIANTS.items():
-        plugins.upscalers.add(name, partial(_make, name))
+        offer(plugins, variant)
         plugins.checks.add(name, check_for(variant.made))
-
-
-def _make(name: str, device: str | None) -> NetworkUpscaler:
-    return load(name, device=device)

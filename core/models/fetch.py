@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from core.contract.fingerprint import sha256_of
 from core.contract.progress import Report, silent
 from core.contract.registry import Registry
 from core.errors import InputError, ModelMissingError, WeightsError
 from core.models.admit import Admitted, admit
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check
-from core.models.checksum import sha256_of
 from core.models.download import download, note_of
 from core.models.shelf import model_folder
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
 from core.errors import PochoirError, ShapeError
-from core.models.checksum import sha256_of
+from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.once import Once
 from core.models.shelf import find
@@ -68,7 +68,7 @@ class NetworkInterpolator(ABC, Generic[N]):
             ModelMissingError: no checkpoint is there.
         """
         path, where = find(cls.name, folder), pick_device(device)
-        return cls(lambda: cls.read(path, where), weights=sha256_of(path), device=device)
+        return cls(lambda: cls.read(path, where), weights=identity_of(path), device=device)
 
     @staticmethod
     @abstractmethod
@@ -109,20 +109,29 @@ class NetworkInterpolator(ABC, Generic[N]):
             ShapeError: the pictures differ in size.
             WeightsError: the checkpoint is damaged or of another model.
         """
+        return self.between_or_less(rgb_a, rgb_b, t)[0]
+
+    def between_or_less(self, rgb_a: Array, rgb_b: Array, t: float) -> tuple[Array, str]:
+        """As `between`, with the way it was made in where that is not the usual one; else empty.
+
+        Pictures made in two ways differ, and the fingerprint is that of the usual way. Fulfils
+        `core.interpolate.FallsShort`.
+        """
         if rgb_a.shape != rgb_b.shape:
             raise ShapeError(f"{self.name}: pictures of {rgb_a.shape} and {rgb_b.shape} are not of one size")
         h, w = rgb_a.shape[:2]
-        *ways, least = self.ways(h, w)
-        for place, way in enumerate(ways):
+        ways = self.ways(h, w)
+        *larger, least = ways
+        for place, way in enumerate(larger):
             if h * w >= self._too_much.get(way, h * w + 1):
                 continue
             made = self._tried(rgb_a, rgb_b, t, way)
             if made is not None:
-                return made
+                return made, self.said(way) if place else ""
             self._too_much[way] = h * w
             log.warning(
                 "%s: out of memory on %s for %d x %d %s; going on %s",
-                self.name, self._device, w, h, self.said(way), self.said([*ways, least][place + 1]),
+                self.name, self._device, w, h, self.said(way), self.said(ways[place + 1]),
             )  # fmt: skip
         made = self._tried(rgb_a, rgb_b, t, least)
         if made is None:
@@ -130,7 +139,7 @@ class NetworkInterpolator(ABC, Generic[N]):
                 f"{self.name}: out of memory on {self._device} for {w} x {h} even {self.said(least)}; close what else "
                 "uses it, or choose another --device, or by 'flow'"
             )
-        return made
+        return made, self.said(least) if larger else ""
 
     def _tried(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array | None:
         """The picture, or None where memory ends."""

@@ -19,8 +19,7 @@ from core.contract.plugins import Plugins
 from core.errors import ShapeError
 from core.film.colour import lab_to_srgb
 from core.flow import FlowPair, match_gain, with_trust
-from core.models.checkpoint import check_for, read_network
-from core.models.checksum import sha256_of
+from core.models.checkpoint import check_for, identity_of, read_network
 from core.models.device import pick_device
 from core.models.once import Once
 from core.models.raft_net import LARGE, LEAST_SIDE, RAFT, SMALL, STRIDE, Layout
@@ -51,7 +50,7 @@ class RaftFlow:
     def __init__(self, name: str = "raft-large", folder: Path | None = None, *, device: str | None = None) -> None:
         self.name = name
         self._path = find(name, folder)
-        self.fingerprint = fingerprint("raft", VERSION, name, sha256_of(self._path), UPDATES)
+        self.fingerprint = fingerprint("raft", VERSION, name, identity_of(self._path), UPDATES)
         self._device = pick_device(device)
         self._network = Once(lambda: read_network(partial(empty, name), self._path).to(self._device))
 

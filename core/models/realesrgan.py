@@ -9,20 +9,20 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.models.checkpoint import Table, check_for, empty, load_into, read_checkpoint
-from core.models.checksum import sha256_of
+from core.models.checkpoint import Table, check_for, empty, identity_of, load_into, read_checkpoint
 from core.models.compact_net import CompactNet, mixed
 from core.models.rrdb_net import BLOCKS, RRDBNet, in_todays_names
 from core.models.shelf import find
 from core.models.tiling import Tiling
-from core.models.upscaler import NetworkUpscaler
+from core.models.upscaler import NetworkUpscaler, offer
 
-VERSION = 1  # raised whenever the same weights give another answer, also by other parts
+CODE = ("realesrgan", 1)  # the number is raised whenever the same weights give another answer, also by other parts
 
 # The dense blocks can see several hundred pixels far, but hardly do: with the weights of the fixtures an overlap of 16
 # leaves parts and whole apart by rounding only, 8 by a fiftieth of an 8-bit step. The authors use 10. What follows
@@ -40,6 +40,8 @@ class Dense:
     name: str
     scale: int = 4
     blocks: int = BLOCKS
+    radius: ClassVar[int] = 0
+    code: ClassVar[tuple[str, int]] = CODE
 
     @property
     def tiling(self) -> Tiling:
@@ -62,6 +64,8 @@ class Compact:
     name: str
     convolutions: int
     scale: int = 4
+    radius: ClassVar[int] = 0
+    code: ClassVar[tuple[str, int]] = CODE
 
     @property
     def tiling(self) -> Tiling:
@@ -93,29 +97,6 @@ VARIANTS: dict[str, Variant] = {
     )
 }
 _GENERAL = Compact(GENERAL, 32)
-
-
-def load(name: str, folder: Path | None = None, *, device: str | None = None) -> NetworkUpscaler:
-    """A published network as an upscaler; its checkpoint is found and hashed now, and read when first needed.
-
-    Args:
-        name: of `VARIANTS`
-        folder: where checkpoints lie; None: the model folder
-        device: as `core.models.device.pick_device` takes it
-
-    Raises:
-        InputError: there is no such device.
-        ModelMissingError: the checkpoint is not there.
-    """
-    variant, path = VARIANTS[name], find(name, folder)
-    return NetworkUpscaler(
-        name,
-        partial(_network, variant, path),
-        fingerprint=fingerprint("realesrgan", VERSION, name, sha256_of(path)),
-        scale=variant.scale,
-        tiling=variant.tiling,
-        device=device,
-    )
 
 
 class General:
@@ -163,7 +144,7 @@ class General:
         return NetworkUpscaler(
             GENERAL,
             partial(_mixed_network, strong[0] if strong else None, weak[0] if weak else None, denoise),
-            fingerprint=fingerprint("realesrgan", VERSION, GENERAL, hashes, denoise),
+            fingerprint=fingerprint(*CODE, GENERAL, hashes, denoise),
             scale=_GENERAL.scale,
             tiling=_GENERAL.tiling,
             device=self._device,
@@ -172,26 +153,16 @@ class General:
 
 def register(plugins: Plugins) -> None:
     """Offer the published networks as upscalers; each asks for its checkpoint when it is made."""
-    for name in VARIANTS:
+    for name, variant in VARIANTS.items():
         if name != GENERAL_WEAK:  # reached through the general net
-            plugins.upscalers.add(name, partial(_make, name))
-    for variant in (*VARIANTS.values(), _GENERAL):
-        plugins.checks.add(variant.name, check_for(variant.made, variant.named))
+            offer(plugins, variant)
+    for net in (*VARIANTS.values(), _GENERAL):
+        plugins.checks.add(net.name, check_for(net.made, net.named))
     plugins.upscalers.add(GENERAL, lambda device: General(device=device))
 
 
-def _make(name: str, device: str | None) -> NetworkUpscaler:
-    return load(name, device=device)
-
-
 def _hashed(path: Path) -> tuple[Path, str]:
-    return path, sha256_of(path)
-
-
-def _network(variant: Variant, path: Path) -> nn.Module:
-    network = empty(variant.made)
-    load_into(network, variant.named(read_checkpoint(path)), where=str(path))
-    return network
+    return path, identity_of(path)
 
 
 def _mixed_network(strong: Path | None, weak: Path | None, denoise: float) -> nn.Module:

@@ -27,8 +27,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import ShapeError
 from core.film.colour import fit_gamut, lab_to_srgb, srgb_to_lab
-from core.models.checkpoint import check_for, read_network
-from core.models.checksum import sha256_of
+from core.models.checkpoint import check_for, identity_of, read_network
 from core.models.clusters import clusters
 from core.models.colouriser import check_luma, working_size
 from core.models.device import pick_device
@@ -108,7 +107,7 @@ class SIGGRAPH17:
         path = find(cls.name, folder)
         return cls(
             partial(read_network, UserGuided, path),
-            weights=sha256_of(path),
+            weights=identity_of(path),
             centre=CENTRES.get(path.stem, 0.0),
             device=device,
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -15,10 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from core.contract.fingerprint import fingerprint
+from core.contract.plugins import Plugins
 from core.errors import PochoirError
 from core.film.colour import as_grey, is_grey
+from core.models.checkpoint import Table, identity_of, read_network
 from core.models.device import pick_device
 from core.models.once import Once
+from core.models.shelf import find
 from core.models.tiling import Tiling, is_out_of_memory, tiled
 
 log = logging.getLogger(__name__)
@@ -64,6 +70,43 @@ class Denoises(Protocol):
         Raises:
             ModelMissingError: a checkpoint that it is mixed from is not there.
         """
+        ...
+
+
+class Published(Protocol):
+    """A network that its authors publish, before its checkpoint is asked for."""
+
+    @property
+    def name(self) -> str:
+        """The word people choose it by, and its card's id."""
+        ...
+
+    @property
+    def code(self) -> tuple[str, int]:
+        """The family it is of, and its version: raised whenever the same weights give another answer."""
+        ...
+
+    @property
+    def scale(self) -> int:
+        """By how much it enlarges."""
+        ...
+
+    @property
+    def radius(self) -> int:
+        """Frames it looks at to each side; 0: it takes one picture, not a sequence."""
+        ...
+
+    @property
+    def tiling(self) -> Tiling:
+        """How its pictures are cut."""
+        ...
+
+    def made(self) -> nn.Module:
+        """The network."""
+        ...
+
+    def named(self, table: Table) -> Table:
+        """A checkpoint's table in the network's names."""
         ...
 
 
@@ -149,6 +192,35 @@ class NetworkUpscaler:
                 self.name, self._device, tiling.side, smaller.side,
             )  # fmt: skip
             self._tiling = smaller
+
+
+def load(variant: Published, folder: Path | None = None, *, device: str | None = None) -> NetworkUpscaler:
+    """A published network as an upscaler; its checkpoint is found and hashed now, and read when first needed.
+
+    Args:
+        variant: which.
+        folder: where checkpoints lie; None: the model folder.
+        device: as `core.models.device.pick_device` takes it.
+
+    Raises:
+        InputError: there is no such device.
+        ModelMissingError: the checkpoint is not there.
+    """
+    path = find(variant.name, folder)
+    return NetworkUpscaler(
+        variant.name,
+        partial(read_network, variant.made, path, variant.named),
+        fingerprint=fingerprint(*variant.code, variant.name, identity_of(path)),
+        scale=variant.scale,
+        tiling=variant.tiling,
+        radius=variant.radius,
+        device=device,
+    )
+
+
+def offer(plugins: Plugins, variant: Published) -> None:
+    """Offer a published network, which asks for its checkpoint when it is made."""
+    plugins.upscalers.add(variant.name, lambda device: load(variant, device=device))
 
 
 def mirrored(place: int, count: int) -> int:

@@ -14,18 +14,6 @@ from torch import Tensor, nn
 from core.errors import WeightsError
 
 
-def sha256_of(path: Path) -> str:
-    """Hash a file  (64 hexadecimal digits).
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as fault:
-        raise WeightsError(f"{path}: cannot be read ({fault.strerror}); put the weights there") from fault
-
-
 def load_weights(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     """Read a safetensors file.
 

@@ -50,6 +50,7 @@ class FrameCache:
         self._memory: OrderedDict[str, Arrays] = OrderedDict()
         self._memory_budget = memory_bytes
         self._memory_bytes = 0
+        self._passing: set[str] = set()
         self._lock = threading.Lock()
         self._serial = itertools.count()
         self._disk_bytes: int | None = None
@@ -84,24 +85,45 @@ class FrameCache:
         self._remember(key, arrays)
         return arrays
 
-    def put(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def put(self, key: str, arrays: Mapping[str, NDArray[Any]], *, lasting: bool = True) -> None:
         """Keep arrays under a key.
+
+        Args:
+            key: their name.
+            arrays: what is kept.
+            lasting: on disk; else in memory alone, as long as there is room, because the key promises better.
 
         Raises:
             CacheError: the disk is full or refuses.
         """
         held = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
-        self._write(self._path(key), pack(held))
+        if lasting:
+            self._write(self._path(key), pack(held))
+            self._passing.discard(key)
+        else:
+            self._passing.add(key)
         self._remember(key, held)
+
+    def lasts(self, key: str) -> bool:
+        """Whether what is under that key is what it promises: not put there in passing by this process."""
+        return key not in self._passing
+
+    def forget_passing(self) -> None:
+        """Forget what was put there in passing."""
+        with self._lock:
+            for key in self._passing:
+                gone = self._memory.pop(key, {})
+                self._memory_bytes -= sum(a.nbytes for a in gone.values())
+            self._passing.clear()
 
     def get_frame(self, key: str) -> NDArray[np.float32] | None:
         """The picture of that key  [(H, W, 3) float32 [0, 1] on the 16-bit grid], or None."""
         arrays = self.get(key)
         return None if arrays is None else picture_from_arrays(arrays)
 
-    def put_frame(self, key: str, rgb: NDArray[np.float32]) -> None:
-        """Keep a picture that lies on the 16-bit grid."""
-        self.put(key, picture_to_arrays(rgb))
+    def put_frame(self, key: str, rgb: NDArray[np.float32], *, lasting: bool = True) -> None:
+        """Keep a picture that lies on the 16-bit grid; see `put`."""
+        self.put(key, picture_to_arrays(rgb), lasting=lasting)
 
     @property
     def size_bytes(self) -> int:

@@ -45,10 +45,17 @@ _DECODED_KEPT = 24
 
 @dataclass
 class Tally:
-    """What a render made and what it found made already, in frames per step."""
+    """What a render made and what it found made already, in frames per step.
+
+    Attributes:
+        rendered: step to the frames it made.
+        reused: step to the frames it needed not make.
+        fell_short: step, and what it did instead for want of memory, to the frames it made so; they are not kept.
+    """
 
     rendered: dict[str, int] = field(default_factory=dict)
     reused: dict[str, int] = field(default_factory=dict)
+    fell_short: dict[str, int] = field(default_factory=dict)
 
 
 class Renderer:
@@ -91,6 +98,7 @@ class Renderer:
         self._next = 0
         self._looked_at: tuple[tuple[int, int | None], Array] | None = None
         self._work = _Work(silent, CancelToken(), {})
+        self._short = False  # whether what is being made, or something it is made from, is less than its key promises
         at = self.line.index(Colourise.name)
         if at is not None:
             self._lend_colour(at, plugins, hints)
@@ -186,6 +194,7 @@ class Renderer:
         """
         span = span or self.timeline.span
         token = token or CancelToken()
+        self.cache.forget_passing()  # so that `tally` tells of all that is less in these frames
         plan = self.plan(span)
         self._work = _Work(report, token, dict(plan.missing))
         self.tally = self._work.tally
@@ -325,9 +334,13 @@ class Renderer:
         if rgb is None:
             self._work.token.check()
             started = time.monotonic()
+            around, self._short = self._short, False
             rgb = on_grid(self._make(i, n))
-            self.cache.put_frame(key, rgb)
+            self.cache.put_frame(key, rgb, lasting=not self._short)
+            self._short |= around
             self._work.made(node, n, time.monotonic() - started)
+        else:
+            self._short |= not self.cache.lasts(key)
         return Frame(n, rgb)
 
     def _make(self, i: int, n: int) -> Array:
@@ -361,11 +374,18 @@ class Renderer:
                 self._work.token.check()
                 measures.append(stage.measure(self._get(i - 1, m), node.params, context))
             held = {"states": np.stack([np.asarray(s) for s in stage.solve(measures, node.params)])}
-            self.cache.put(key, held)
+            self.cache.put(key, held, lasting=not self._short)
+        else:
+            self._short |= not self.cache.lasts(key)
         return held["states"]
 
     def _context(self, node: Node, n: int) -> StageContext:
-        return StageContext(self.device, node.shot(n), self.line.sides.get(node.name))
+        def fell_short(instead: str) -> None:
+            self._short = True
+            said = f"{node.name} {instead}"
+            self._work.tally.fell_short[said] = self._work.tally.fell_short.get(said, 0) + 1
+
+        return StageContext(self.device, node.shot(n), self.line.sides.get(node.name), fell_short)
 
     def _window(self, i: int, n: int, centre: int) -> Window:
         """What step ``i`` makes frame ``n`` from, about a frame of the step before."""

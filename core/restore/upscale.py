@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract.params import number, text
+from core.contract.params import number, registered, text
 from core.contract.registry import Registry
 from core.contract.stage import StageBase, StageContext, Window
 from core.errors import RecipeError
@@ -30,9 +30,11 @@ class UpscaleParams:
 
     factor: float = number(2.0, 0.25, 8.0, unit="×", help="How much larger; not used where a size is given")
     size: str = text("", help="Size to fit into, as WIDTHxHEIGHT, e.g. 1920x1080; the shape of the picture is kept")
-    by: str = text(
+    by: str = registered(
         LANCZOS,
+        "upscalers",
         help="Who makes new pixels: lanczos, which invents nothing, or a network of the model shelf",
+        besides=(LANCZOS,),
         formerly="method",
     )
     denoise: float = number(

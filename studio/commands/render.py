@@ -31,6 +31,8 @@ def reported(delivered: Delivered) -> Answer:
         f"rendered  {', '.join(made) or 'nothing'}",
         f"reused    {', '.join(kept) or 'nothing'}",
     ]
+    for said, count in delivered.fell_short.items():
+        lines.append(f"out of memory: {said}, {count} frames; not kept: a later render makes them anew")
     if delivered.output is not None:
         lines.append(f"written   {delivered.output}")
     return Answer(delivered.to_json(), tuple(lines))

@@ -22,7 +22,7 @@ def control(row: dict[str, Any], plugins: Any = None) -> dict[str, Any]:
         choice, switch or text.
     """
     kind = {"int": "slider", "float": "slider", "registered": "choice"}.get(row["kind"], row["kind"])
-    options = getattr(plugins, row["registry"]) if row["registry"] else row["options"]
+    options = [*row["options"], *(getattr(plugins, row["registry"]) if row["registry"] else ())]
     low, high = row["low"], row["high"]
     return {
         "name": row["name"],
@@ -34,7 +34,7 @@ def control(row: dict[str, Any], plugins: Any = None) -> dict[str, Any]:
         "low": low,
         "high": high,
         "step": _step(row["kind"], low, high),
-        "options": list(options),
+        "options": options,
     }
 
 

@@ -63,7 +63,7 @@ def test_every_parameter_has_help_and_bounds(name: str, parameter: str) -> None:
         with pytest.raises(RecipeError, match=parameter):
             build(stage.Params, {parameter: "no such word"}, where=name)
     elif declared["kind"] == "registered":
-        assert declared["default"] in getattr(PLUGINS, declared["registry"])
+        assert declared["default"] in {*declared["options"], *getattr(PLUGINS, declared["registry"])}
         with pytest.raises(RecipeError, match=parameter):
             build(stage.Params, {parameter: 3}, where=name)
 
@@ -197,7 +197,7 @@ def test_every_parameter_is_in_the_key(name: str, parameter: str, tmp_path: Path
     elif declared["kind"] == "choice":
         others = [o for o in declared["options"] if o != usual]
     elif declared["kind"] == "registered":
-        others = [o for o in getattr(PLUGINS, declared["registry"]) if o != usual]
+        others = [o for o in (*declared["options"], *getattr(PLUGINS, declared["registry"])) if o != usual]
     else:
         others = []
     if not others:

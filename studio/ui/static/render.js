@@ -87,13 +87,16 @@ function drawJob(row, job) {
   const part = job.total ? job.done / job.total : 0;
   const progress = [job.stage, job.total ? `${job.done} / ${job.total}` : "", seconds(job.seconds_left)];
   const took = job.result?.seconds != null ? ` in ${job.result.seconds.toFixed(1)} s` : "";
+  const less = Object.values(job.result?.fell_short ?? {}).reduce((all, frames) => all + frames, 0);
+  const short = less ? `, ${less} frames with less memory than they need` : "";
   row.querySelector(".state").textContent =
     job.state === "running"
       ? progress.filter(Boolean).join(" · ")
       : job.state === "failed"
         ? job.error
-        : `${WORDS[job.state]}${job.state === "done" ? took : ""}`;
-  row.querySelector(".state").title = job.error || job.out || "";
+        : `${WORDS[job.state]}${job.state === "done" ? took + short : ""}`;
+  row.querySelector(".state").title =
+    job.error || Object.keys(job.result?.fell_short ?? {}).join("; ") || job.out || "";
   row.querySelector(".bar").hidden = !live;
   row.querySelector(".bar i").style.width = `${(part * 100).toFixed(1)}%`;
   row.querySelector(".cancel").hidden = !live;

@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from core.contract.registry import Registry
 from core.errors import InputError, WeightsError
 from core.models import admit as door
-from core.models import apart, ddcolor, deoldify, edvr, raft, realesrgan
+from core.models import apart, ddcolor, deoldify, edvr, raft, realesrgan, sam2
 from core.models.admit import Admitted, admit, recognised, verified
 from core.models.card import ModelCard, ModelFile
-from core.models.checkpoint import COUNTER, Check, check_for, empty, read_checkpoint
+from core.models.checkpoint import COUNTER, ORIGIN, Check, check_for, empty, identity_of, read_checkpoint
 from core.models.compact_net import CompactNet
 from core.models.dain_net import DainNet
 from core.models.ddcolor_net import DualDecoder
@@ -147,6 +147,25 @@ def test_another_checkpoint_of_the_model_is_not_overwritten(tmp_path, weights, r
     assert sorted(p.name for p in folder.iterdir()) == [NAME, taken.path.name]
 
 
+def test_the_same_weights_have_one_identity_in_both_forms(tmp_path, weights, read_here):
+    """It is in every cache key: taking a checkpoint in must not have the film rendered once more."""
+    source, folder = tmp_path / "small.pth", tmp_path / "models"
+    torch.save(weights, source)
+    path = admit(source, *SMALL, folder).path
+    assert identity_of(path) == identity_of(source) == digest_of(source)
+    # What is no longer as it was taken in is known by its own bytes, whatever it says it was made from.
+    (tmp_path / "moved.safetensors").write_bytes(path.read_bytes())
+    assert identity_of(tmp_path / "moved.safetensors") == digest_of(path)
+    weights["0.bias"] += 1
+    save_file(weights, path, {ORIGIN: digest_of(source)})
+    assert identity_of(path) == digest_of(path) != digest_of(source)
+    # Safetensors that were taken in have an origin too; ones put there by hand have none.
+    save_file(weights, tmp_path / "hand.safetensors")
+    assert identity_of(tmp_path / "hand.safetensors") == digest_of(tmp_path / "hand.safetensors")
+    with pytest.raises(WeightsError, match=r"none\.pth: cannot be read \(No such file"):
+        identity_of(tmp_path / "none.pth")
+
+
 # -- whose it is ---------------------------------------------------------------------------------------
 
 
@@ -157,6 +176,7 @@ NETWORKS = {
     **{name: v.made for name, v in realesrgan.VARIANTS.items()},
     **{name: partial(raft.empty, name) for name in raft.LAYOUTS},
     **{name: partial(sam._network, kind) for name, kind in sam.MODELS if name not in TOO_LARGE},
+    **{name: partial(sam2.network, layout) for name, layout in sam2.LAYOUTS.items()},
     realesrgan.GENERAL: partial(CompactNet, 32),
     "siggraph17": UserGuided,
     "dain": DainNet,

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from skimage import data
 
+from core.contract.fingerprint import sha256_of
 from core.errors import InputError, ShapeError, WeightsError
 from core.film.colour import srgb_to_lab
 from core.models.colouriser import (
@@ -22,7 +23,7 @@ from core.models.colouriser import (
 )
 from core.models.device import pick_device, set_threads
 from core.models.network import ColourNet, input_planes
-from core.models.weights import fill, load_weights, sha256_of
+from core.models.weights import fill, load_weights
 from core.solver import close_hints
 
 STILLS = Path(__file__).parents[4] / "shared" / "data" / "stills" / "bsds500"

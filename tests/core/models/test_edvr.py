@@ -13,11 +13,11 @@ from core.models import deform, edvr
 from core.models.card import CARDS
 from core.models.checkpoint import empty
 from core.models.deform import deform_conv, plain_deform_conv
-from core.models.edvr import VARIANTS, load
+from core.models.edvr import VARIANTS
 from core.models.edvr_net import EDVR, Layout
 from core.models.shelf import card_of
 from core.models.tiling import Tiling
-from core.models.upscaler import NetworkUpscaler, Upscaler, mirrored
+from core.models.upscaler import NetworkUpscaler, Upscaler, load, mirrored
 from tests.parity import Fixture, needs_parity, warm_up, within
 
 # Fixture to the variants whose keys it lists.
@@ -123,7 +123,7 @@ def test_a_published_file_gives_the_recorded_numbers(name, variant, tmp_path):
     fixture = Fixture(name)
     torch.save({"params": fixture.weights()}, tmp_path / card_of(variant).files[0].name)
     given, wanted, limits = fixture.case("case0")
-    made = load(variant, tmp_path, device="cpu")
+    made = load(VARIANTS[variant], tmp_path, device="cpu")
     with torch.inference_mode():
         got = made._network()(torch.from_numpy(given["x"])).numpy()
     within(got, wanted["y"], limits["y"])

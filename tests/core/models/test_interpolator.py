@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from core.contract.stage import StageContext, Window
 from core.errors import PochoirError
+from core.film.shot import Shot
+from core.film.timebase import FrameRange
+from core.interpolate import FallsShort, Interpolate, InterpolateParams
 from core.models import dain
 from core.models.dain import Dain
 from core.models.rife import Rife
 from core.models.rife_net import V4_25, IFNet, PaperNet
+from tests.contracts.registered import PLUGINS, Film
 
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\nmore"),
@@ -98,6 +103,42 @@ def test_rifes_flow_is_estimated_at_half_the_size(error, caplog):
     net.most = 1.0
     model.between(*pair(64, 90), 0.5)
     assert net.scales[3:] == [1.0]
+
+
+def test_a_picture_made_in_another_way_says_which(monkeypatch):
+    """The fingerprint is that of the usual way, so that whoever keeps pictures by it must know."""
+    monkeypatch.setattr(dain, "TILES", (768, 256, 192))
+    a, b = pair(300, 420)
+    for model, usual, less in (
+        (Dain(lambda: Mix(320 * 320, OUT_OF_MEMORY[0]), weights="x", device="cpu"), (100, 100), "in parts of 256 px"),
+        (
+            Rife(lambda: AtHalf(0.5, OUT_OF_MEMORY[0]), weights="x", device="cpu"),
+            None,
+            "with the flow at half the size",
+        ),
+    ):
+        assert isinstance(model, FallsShort)
+        for _ in range(2):  # when memory ends, and when that is known
+            made, instead = model.between_or_less(a, b, 0.25)
+            assert instead == less
+            assert np.array_equal(made, model.between(a, b, 0.25))
+        if usual:
+            assert model.between_or_less(*pair(*usual), 0.25)[1] == ""
+    able = Rife(lambda: AtHalf(1.0, OUT_OF_MEMORY[0]), weights="x", device="cpu")
+    assert able.between_or_less(a, b, 0.25)[1] == ""
+
+
+def test_the_stage_passes_it_on():
+    told: list[str] = []
+    film = Film(2)
+    stage = Interpolate(PLUGINS.interpolators)
+    net = AtHalf(0.5, OUT_OF_MEMORY[0])
+    stage._made["rife", "cpu"] = Rife(lambda: net, weights="x", device="cpu")
+    window = Window((film.frame(0), film.frame(1)), 0)
+    shot = Shot("s", FrameRange(0, 2))
+    for t in (0.5, 0.0):  # between two frames, and at one
+        stage.blend(window, t, InterpolateParams(by="rife"), StageContext("cpu", shot, None, told.append))
+    assert told == ["with the flow at half the size"]
 
 
 @every_kind

@@ -8,15 +8,15 @@ import torch
 
 from core.contract.plugins import Plugins
 from core.errors import ModelMissingError, PochoirError, WeightsError
-from core.models import realesrgan
+from core.models import checkpoint, realesrgan
 from core.models.card import CARDS
 from core.models.checkpoint import empty
 from core.models.compact_net import CompactNet, mixed
-from core.models.realesrgan import GENERAL, GENERAL_WEAK, VARIANTS, General, load
+from core.models.realesrgan import GENERAL, GENERAL_WEAK, VARIANTS, General
 from core.models.rrdb_net import RRDBNet, in_todays_names
 from core.models.shelf import card_of
 from core.models.tiling import Tiling
-from core.models.upscaler import Denoises, NetworkUpscaler, Upscaler
+from core.models.upscaler import Denoises, NetworkUpscaler, Upscaler, load
 from tests.parity import Fixture, needs_parity, warm_up, within
 
 # Fixture to the upscaler it is of, the file it is published as, and how that file is laid out.
@@ -51,7 +51,7 @@ def test_a_published_file_gives_the_recorded_numbers(name, tmp_path):
     upscaler, file, layout = PUBLISHED[name]
     torch.save(layout(fixture.weights()), tmp_path / file)
     given, wanted, limits = fixture.case("case0")
-    made = load(upscaler, tmp_path, device="cpu")
+    made = load(VARIANTS[upscaler], tmp_path, device="cpu")
     with torch.inference_mode():
         got = made._network()(torch.from_numpy(given["x"])).numpy()
     within(got, wanted["y"], limits["y"])
@@ -119,9 +119,9 @@ def test_a_checkpoint_is_read_when_a_picture_is_asked_for_and_only_once(tmp_path
     path = tmp_path / "realesr-animevideov3.pth"
     torch.save({"params": CompactNet(16).state_dict()}, path)
     reads = []
-    reader = realesrgan.read_checkpoint
-    monkeypatch.setattr(realesrgan, "read_checkpoint", lambda p: reads.append(p) or reader(p))
-    made = load("realesr-animevideo", tmp_path, device="cpu")
+    reader = checkpoint.read_checkpoint
+    monkeypatch.setattr(checkpoint, "read_checkpoint", lambda p: reads.append(p) or reader(p))
+    made = load(VARIANTS["realesr-animevideo"], tmp_path, device="cpu")
     assert isinstance(made, Upscaler)
     assert reads == []
     for _ in range(2):
@@ -132,7 +132,7 @@ def test_a_checkpoint_is_read_when_a_picture_is_asked_for_and_only_once(tmp_path
 def test_the_wrong_checkpoint_is_refused_by_name(tmp_path):
     path = tmp_path / "RealESRGAN_x2plus.pth"
     torch.save({"params_ema": {"conv_first.weight": torch.zeros(64, 3, 3, 3)}}, path)
-    made = load("realesrgan-x2", tmp_path, device="cpu")
+    made = load(VARIANTS["realesrgan-x2"], tmp_path, device="cpu")
     with pytest.raises(WeightsError, match=r"RealESRGAN_x2plus\.pth: '"):
         made.enlarge([np.zeros((4, 4, 3), np.float32)], 0)
 

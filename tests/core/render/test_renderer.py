@@ -272,3 +272,43 @@ def test_a_flow_whose_checkpoint_is_not_there_says_so(tmp_path, monkeypatch):
     with pytest.raises(ModelMissingError, match=r"raft-things\.pth into") as caught:
         Renderer(fakes.Film(2), fakes.shots(2), recipe, made, FrameCache(tmp_path), device="cpu")
     assert "\n" not in str(caught.value)
+
+
+def test_what_memory_made_less_is_delivered_and_counted_but_not_kept(tmp_path, monkeypatch):
+    """Two frames are made otherwise, and six about them from those: all are in the film, none on disk."""
+    enough = False
+    double = type(fakes.plugins().stages.get("double"))
+    usual = double.blend
+
+    def blend(self, window, t, params, context):
+        made = usual(self, window, t, params, context)
+        if enough or t == 0 or window.frame.index not in (2, 9):
+            return made
+        context.fell_short("in small parts")
+        return made * np.float32(0.5)
+
+    monkeypatch.setattr(double, "blend", blend)
+    steps = ("double", ("blur", {"radius": 1}))
+    first = renderer(tmp_path, steps)
+    a = pictures(first)
+    assert first.tally.fell_short == {"double in small parts": 2}
+    assert (
+        sum(not first.cache.has(first.line.key(2, n)) or not first.cache.lasts(first.line.key(2, n)) for n in range(24))
+        == 6
+    )
+
+    here = renderer(tmp_path, steps)
+    here.cache = first.cache  # once more in this session: they are counted again, not passed over
+    assert all(np.array_equal(x, y) for x, y in zip(a, pictures(here), strict=True))
+    assert here.tally.fell_short == {"double in small parts": 2}
+
+    enough = True
+    later = renderer(tmp_path, steps)
+    b = pictures(later)
+    assert later.tally.fell_short == {}
+    assert later.tally.rendered == {"double": 2, "blur": 6}
+    other = [n for n, (x, y) in enumerate(zip(a, b, strict=True)) if not np.array_equal(x, y)]
+    assert other == [4, 5, 6, 18, 19, 20]
+    last = renderer(tmp_path, steps)
+    pictures(last)
+    assert last.tally.rendered == {"double": 0, "blur": 0}
