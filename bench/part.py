@@ -27,11 +27,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # --- within the process -----------------------------------------------------------------------------------------
 
 
-def serve(go: Go, **about: Any) -> None:
+def serve(go: Go, *, also: Callable[[], dict[str, Any]] = dict, **about: Any) -> None:
     """Be a part: at each line on stdin work once, and say how long it took.
 
     Args:
         go: the work
+        also: what else to tell of it each time
         about: what else to say when ready
     """
     say({"ready": True, **about})
@@ -39,7 +40,7 @@ def serve(go: Go, **about: Any) -> None:
         wall, cpu = time.perf_counter(), time.process_time()
         frames = go()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        say({"s_per_frame": wall / frames, "cpu_s": cpu / frames, "rss_mb": peak_mb()})
+        say({"s_per_frame": wall / frames, "cpu_s": cpu / frames, "rss_mb": peak_mb(), **also()})
 
 
 def say(answer: dict[str, Any]) -> None:
@@ -84,6 +85,7 @@ class Part:
         self.runs: list[float] = []
         self.cpu: list[float] = []  # of all its threads: tells more than the clock where others compute too
         self.rss_mb = 0.0
+        self.also: dict[str, Any] = {}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self._process = subprocess.Popen(
             [sys.executable, *command],
@@ -107,10 +109,11 @@ class Part:
             self._process.stdin.write("go\n")
             self._process.stdin.flush()
         answer = self._hear()
-        self.rss_mb = answer["rss_mb"]
+        took, cpu, self.rss_mb = (answer.pop(key) for key in ("s_per_frame", "cpu_s", "rss_mb"))
+        self.also = answer
         if count:
-            self.runs.append(answer["s_per_frame"])
-            self.cpu.append(answer["cpu_s"])
+            self.runs.append(took)
+            self.cpu.append(cpu)
 
     def close(self) -> None:
         """End it."""
@@ -130,6 +133,7 @@ class Part:
             "fastest_s": min(self.runs),
             "cpu_s": statistics.median(self.cpu),
             "rss_mb": self.rss_mb,
+            **self.also,
             "runs": self.runs,
         }
 

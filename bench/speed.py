@@ -26,10 +26,13 @@ from bench.panning import Panning
 from bench.part import Go, Part, in_turn, serve
 from core.contract.plugins import Plugins, load_plugins
 from core.contract.recipe import Recipe, StageSpec
-from core.errors import InputError
+from core.errors import InputError, PochoirError
 from core.film.shot import shots_from_cuts
 from core.film.timebase import FrameRange
+from core.models.card import ModelCard
 from core.models.deoldify import DeOldify
+from core.models.device import pick_device
+from core.models.ways import WAYS, has_units
 from core.render.cache import FrameCache
 from core.render.renderer import Renderer
 
@@ -125,8 +128,10 @@ def run(
     sizes: Sequence[Size] = SIZES,
     parts: Sequence[str] | None = None,
     rounds: int = ROUNDS,
+    models: bool = False,
+    device: str | None = None,
 ) -> dict[str, Any]:
-    """Measure every part at every size.
+    """Measure every part at every size; or, instead, the models of the shelf.
 
     Args:
         data: not needed: speed does not hang on what is in the picture
@@ -135,11 +140,19 @@ def run(
         sizes: (H, W) of frames
         parts: by name; None: all there are
         rounds: how often each is timed; the median counts
+        models: measure those of the shelf, each at a size of its own
+        device: where those run; None: the CPU
 
     Returns:
-        ``summary``: ``s_per_frame`` and ``rss_mb`` by size and part; ``ratio``: by size, DeOldify's seconds per
-        frame by those of our whole automatic colouring (line ``colour``), steadied along motion and cached.
+        Of models: ``cases`` with ``s_per_mp``, seconds for a million pixels of the frame that comes in; a model that
+        could not be measured has a ``fault``. Else ``summary``: ``s_per_frame`` and ``rss_mb`` by size and part;
+        ``ratio``: by size, DeOldify's seconds per frame by those of our whole automatic colouring (line ``colour``),
+        steadied along motion and cached.
     """
+    if models:
+        return _of_models(device or "cpu", limit, seed, rounds)
+    if device is not None:
+        raise InputError("bench speed: --device is for --models; stages and lines are measured on the CPU")
     names = list(parts if parts is not None else part_names())[:limit]
     load = os.getloadavg() if hasattr(os, "getloadavg") else None
     cases: list[dict[str, Any]] = []
@@ -156,6 +169,33 @@ def run(
         "load_before": load,
         "cores": os.cpu_count(),
     }
+
+
+def _of_models(device: str, limit: int | None, seed: int, rounds: int) -> dict[str, Any]:
+    """Every model of the shelf, by float32 and where the device has units for it by bfloat16."""
+    shelf = import_module("bench.shelf")  # brings all networks
+    units = has_units(pick_device(device))
+    ways = WAYS[: 2 if units else 1]
+    chosen = shelf.models()[:limit]
+    cases = [_of_model(shelf, card, way, device, seed, rounds) for card in chosen for way in ways]
+    said = "measured" if units else f"left out: {device} has no units for it"
+    return {"name": "speed", "cases": cases, "summary": {"device": device, "bfloat16": said}, "cores": os.cpu_count()}
+
+
+def _of_model(shelf: Any, card: ModelCard, way: str, device: str, seed: int, rounds: int) -> dict[str, Any]:
+    h, w = shelf.SIZES[card.task]
+    about = {"model": card.id, "task": card.task, "size": size_name((h, w)), "way": way}
+    part = Part(card.id, shelf.command(card.id, way, device, seed))
+    try:
+        part.wait()
+        in_turn([part], rounds)
+    except PochoirError as error:
+        return about | {"fault": str(error)}
+    finally:
+        part.close()
+    case = part.case()
+    del case["part"]
+    return about | {"s_per_mp": case["s_per_frame"] / (h * w) * 1e6} | case
 
 
 def _together(names: Sequence[str], size: Size, seed: int, rounds: int) -> Iterator[dict[str, Any]]:
