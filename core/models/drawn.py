@@ -38,4 +38,6 @@ def drawn(make: Callable[[], N], seed: int, gain: float = 1.0) -> N:
 
 def write_drawn(make: Callable[[], torch.nn.Module], path: Path, seed: int) -> None:
     """Write a checkpoint as `core.models.rewrite` leaves it, of quiet random weights."""
-    save_file({name: tensor.contiguous() for name, tensor in drawn(make, seed, QUIET).state_dict().items()}, path)
+    table = drawn(make, seed, QUIET).state_dict()
+    # Copies: some networks have one tensor under two names, which safetensors does not write.
+    save_file({name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in table.items()}, path)

@@ -18,13 +18,13 @@ def test_every_model_that_runs_has_a_row_and_a_network():
 
 def test_what_is_drawn_is_a_checkpoint_of_its_model(tmp_path):
     checks = shelf._plugins().checks
-    for name in ("realesr-animevideo", "raft-small", "siggraph17"):
+    for name in ("realesr-animevideo", "raft-large", "siggraph17"):
         shelf._draw(name, str(tmp_path), 0)
     paths = sorted(tmp_path.iterdir())
     assert [p.name for p in paths] == [
-        "raft-small.safetensors", "realesr-animevideov3.safetensors", "siggraph17-df00044c.safetensors",
+        "raft-things.safetensors", "realesr-animevideov3.safetensors", "siggraph17-df00044c.safetensors",
     ]  # fmt: skip
-    for name, path in zip(("raft-small", "realesr-animevideo", "siggraph17"), paths, strict=True):
+    for name, path in zip(("raft-large", "realesr-animevideo", "siggraph17"), paths, strict=True):
         checks.get(name)(fold_norms(read_checkpoint(path)), name)
 
 
