@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.authors.nets import draw, made
+from bench.authors.nets import made, settle
 from bench.part import say, serve
 from core.errors import InputError
 
@@ -19,8 +19,8 @@ def main(model: str, checkout: str, work: str, file: str, render_factor: str, se
     folder = Path(work)
     shown = np.load(folder / "shown.npy")
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for answers; their code talks
-        theirs = made(model, Path(checkout), shown, int(render_factor))
-        draw(theirs, int(seed))
+        theirs = made(model, Path(checkout), shown, int(render_factor), int(seed))
+        settle(theirs)
         torch.save(theirs.network.state_dict(), folder / file)
         # Their own picture where memory is laid out in another order: how far rounding alone goes.
         theirs.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -49,7 +49,7 @@ class Theirs:
     note: str = ""
 
 
-def made(model: str, checkout: Path, shown: Array, render_factor: int) -> Theirs:
+def made(model: str, checkout: Path, shown: Array, render_factor: int, seed: int) -> Theirs:
     """A model of the authors', out of a checkout of theirs.
 
     Args:
@@ -57,11 +57,13 @@ def made(model: str, checkout: Path, shown: Array, render_factor: int) -> Theirs
         checkout: of the authors' repository
         shown: the picture  [(H, W, 3) uint8 R'G'B'], or five of them
         render_factor: of DeOldify
+        seed: of its weights
 
     Raises:
         InputError: the checkout lacks a module, or a package that it needs is not installed.
     """
     stand_in(checkout)
+    torch.manual_seed(seed)  # their constructors draw
     try:
         if model in ("deoldify", "deoldify-artistic"):
             return _deoldify(model, shown, render_factor)
@@ -76,9 +78,8 @@ def made(model: str, checkout: Path, shown: Array, render_factor: int) -> Theirs
         raise InputError(f"the authors' code needs the package '{error.name}', which is not installed") from None
 
 
-def draw(theirs: Theirs, seed: int) -> None:
-    """Give a network its weights."""
-    torch.manual_seed(seed)
+def settle(theirs: Theirs) -> None:
+    """Bring what a network was made with to what it would have been trained to."""
     network = theirs.network.eval()
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
     spectral = [m for m in network.modules() if any(isinstance(h, SpectralNorm) for h in m._forward_pre_hooks.values())]
