@@ -9,6 +9,7 @@ FILM     ?=
 PROJECT  ?=
 NAME     ?= latency
 DATA     ?=
+REFERENCE ?=
 TESTS    ?=
 RUN      ?=
 TRAIN_ARGS ?= --replicas 2 --threads 1
@@ -42,8 +43,8 @@ fmt: $(VENV)/.stamp-dev ## bring the code into form
 studio: $(VENV)/.stamp-run ## open the studio in the browser; PROJECT=folder
 	$(PY) app.py studio $(if $(PROJECT),"$(PROJECT)")
 
-bench: $(VENV)/.stamp-dev ## one measurement; NAME=points|exemplar|sparse|regions|neighbours|segment|across|references|need|flow|interpolate|repair|speed|latency|carry DATA=folder
-	$(PY) app.py bench $(NAME) $(if $(DATA),--data "$(DATA)")
+bench: $(VENV)/.stamp-dev ## one measurement; NAME=points|exemplar|sparse|regions|neighbours|segment|across|references|need|flow|interpolate|repair|speed|latency|carry|beside DATA=folder REFERENCE=folder
+	$(PY) app.py bench $(NAME) $(if $(DATA),--data "$(DATA)") $(if $(REFERENCE),--reference "$(REFERENCE)")
 
 weights: $(VENV)/.stamp-run ## train the embedded colouriser anew, hours on a CPU; DATA=folder RUN=folder, goes on where it was
 	@[ -n "$(DATA)" ] && [ -n "$(RUN)" ] || { echo "make weights: say DATA=folder with SOURCES.csv and stills/, and RUN=folder for the run" >&2; exit 2; }

@@ -106,7 +106,8 @@ def serve(args: Namespace) -> Answer:
 
 def bench(args: Namespace) -> Answer:
     """`bench`: one measurement."""
-    result = load("bench.index:run_bench")(args.name, args.data, limit=args.limit, seed=args.seed, stills=args.stills)
+    options = {name: getattr(args, name) for name in ("stills", "reference", "models", "device")}
+    result = load("bench.index:run_bench")(args.name, args.data, limit=args.limit, seed=args.seed, **options)
     return Answer(result, tuple(load("bench.index:table")(result).splitlines()))
 
 

@@ -34,9 +34,17 @@ NAMES = (
     "references",
     "neighbours",
     "segment",
+    "beside",
 )
 HAVE_STILLS = frozenset({"points", "suggestions"})
-NEEDS_NO_DATA = frozenset({"speed", "latency"})
+NEEDS_NO_DATA = frozenset({"speed", "latency", "beside"})
+# What only some measurements are told.
+OPTIONS = {
+    "stills": HAVE_STILLS,
+    "reference": frozenset({"beside"}),
+    "models": frozenset({"speed"}),
+    "device": frozenset({"speed"}),
+}
 
 
 def _run(name: str, data: Path | None, **options: Any) -> Result:
@@ -48,7 +56,7 @@ BENCHES: dict[str, Callable[..., Result]] = {name: partial(_run, name) for name 
 
 
 def run_bench(
-    name: str, data: str | Path | None = None, limit: int | None = None, seed: int = 0, stills: str | None = None
+    name: str, data: str | Path | None = None, limit: int | None = None, seed: int = 0, **options: Any
 ) -> dict[str, Any]:
     """Run one measurement.
 
@@ -57,21 +65,24 @@ def run_bench(
         data: folder of test films, laid out as ``SOURCES.csv`` in it says; None: the one beside the project
         limit: at most so many cases, for a quick look; None: all
         seed: of everything drawn by chance
-        stills: folder of photographs below ``stills/`` in the data; None: the measurement's own choice
+        options: of `OPTIONS`, where they are not None or False: ``stills``, the folder of photographs below
+            ``stills/`` in the data; ``reference``, the folder of the authors' checkouts; ``models``, to measure those
+            of the shelf; ``device``, where these run
 
     Returns:
         ``{"name", "cases", "summary"}`` and what else the measurement has to say.
 
     Raises:
-        InputError: no such measurement, or its data is not there; or it takes no ``stills``.
+        InputError: no such measurement, or its data is not there; or it does not take an option.
     """
     if name not in BENCHES:
         raise InputError(f"unknown measurement '{name}'; known: {', '.join(BENCHES)}")
     if limit is not None and limit < 1:
         raise InputError(f"--limit {limit}: expected 1 or more")
-    if stills is not None and name not in HAVE_STILLS:
-        raise InputError(f"bench {name} takes no --stills; those that do: {', '.join(sorted(HAVE_STILLS))}")
-    chosen = {} if stills is None else {"stills": stills}
+    chosen = {option: value for option, value in options.items() if value not in (None, False)}
+    for option in chosen:
+        if name not in OPTIONS[option]:
+            raise InputError(f"bench {name} takes no --{option}; those that do: {', '.join(sorted(OPTIONS[option]))}")
     return BENCHES[name](_folder(name, data), limit=limit, seed=seed, **chosen)
 
 

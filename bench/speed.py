@@ -1,26 +1,21 @@
 """Seconds per frame and peak memory of each stage, of whole lines, and of DeOldify beside them.
 
-Every part runs in a process of its own, so that its peak memory is its own. All of them wait on a pipe; one is told
-to go while the others sleep, in turn (A B A B), so that whatever else the machine does meanwhile befalls all alike.
+Every part runs in a process of its own, and those that are compared run in turn (`bench.part`).
 
 What is timed: a stage or line through the renderer as `restore` runs it, from frames in memory to frames in the
 cache (decoding and encoding are left out; the disk is not); DeOldify as published, from 8-bit picture to 8-bit
 picture, at render factor 21, with random weights, on which its speed does not depend. Its network is our port
-(`core.models.deoldify`), which is a little faster than the original: norms are folded, memory is channels-last.
+(`core.models.deoldify`), which is faster than the original (`bench beside`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,19 +23,21 @@ from typing import Any
 import numpy as np
 
 from bench.panning import Panning
+from bench.part import Go, Part, in_turn, serve
 from core.contract.plugins import Plugins, load_plugins
 from core.contract.recipe import Recipe, StageSpec
 from core.errors import InputError, PochoirError
 from core.film.shot import shots_from_cuts
 from core.film.timebase import FrameRange
+from core.models.card import ModelCard
 from core.models.deoldify import DeOldify
+from core.models.device import pick_device
+from core.models.ways import WAYS, has_units
 from core.render.cache import FrameCache
 from core.render.renderer import Renderer
 
 Size = tuple[int, int]
-Go = Callable[[], int]  # does some work, gives the number of frames it was
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZES: tuple[Size, ...] = ((480, 640), (1080, 1920))
 ROUNDS = 3
 FRAMES = 12  # of a line per round: more than the colouring's window is wide
@@ -123,110 +120,6 @@ def _params(stage: str, size: Size) -> dict[str, Any]:
     return PARAMS.get(stage, {})
 
 
-def peak_mb() -> float:
-    """Most memory this process has held  [MB, resident]."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        # The high-water mark of this program. getrusage would also count its parent's, before it became one.
-        for row in status.read_text().splitlines():
-            if row.startswith("VmHWM:"):
-                return int(row.split()[1]) * 1024 / 1e6
-    resource = import_module("resource")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit / 1e6
-
-
-def serve(name: str, size: Size, seed: int) -> None:
-    """Be a part: at each line on stdin work once, and say how long it took."""
-    go = make_part(name, size, seed)
-    _say({"ready": True})
-    for _ in sys.stdin:
-        wall, cpu = time.perf_counter(), time.process_time()
-        frames = go()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        _say({"s_per_frame": wall / frames, "cpu_s": cpu / frames, "rss_mb": peak_mb()})
-
-
-def _say(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer), flush=True)
-
-
-# --- the measurement: parts told to go in turn ------------------------------------------------------------------
-
-
-class Part:
-    """A process that works when it is told to.
-
-    Args:
-        name: of the part
-        size: (H, W) of its frames
-        seed: of its film and weights
-
-    Raises:
-        PochoirError: it could not be started, or died; with what it said last.
-    """
-
-    def __init__(self, name: str, size: Size, seed: int) -> None:
-        self.name, self.size = name, size
-        self.runs: list[float] = []
-        self.cpu: list[float] = []  # of all its threads: tells more than the clock where others compute too
-        self.rss_mb = 0.0
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        command = [sys.executable, "-m", "bench.speed", name, str(size[0]), str(size[1]), str(seed)]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
-        )
-
-    def wait(self) -> None:
-        """Until it is ready to go."""
-        self._hear()
-
-    def go(self, *, count: bool = True) -> None:
-        """Work once; a run that does not count warms up."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write("go\n")
-            self._process.stdin.flush()
-        answer = self._hear()
-        self.rss_mb = answer["rss_mb"]
-        if count:
-            self.runs.append(answer["s_per_frame"])
-            self.cpu.append(answer["cpu_s"])
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-        self._process.wait(timeout=60)
-        self._process.stdout.close()
-        self._log.close()
-
-    def case(self) -> dict[str, Any]:
-        """What was measured."""
-        return {
-            "part": self.name,
-            "size": size_name(self.size),
-            "s_per_frame": statistics.median(self.runs),
-            "fastest_s": min(self.runs),
-            "cpu_s": statistics.median(self.cpu),
-            "rss_mb": self.rss_mb,
-            "runs": self.runs,
-        }
-
-    def _hear(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            self._process.wait(timeout=60)
-            self._log.seek(0)
-            last = self._log.read().decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-            raise PochoirError(f"bench speed: part '{self.name}' died; it said: {last[0]}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
 def run(
     data: Path | None = None,
     *,
@@ -235,8 +128,10 @@ def run(
     sizes: Sequence[Size] = SIZES,
     parts: Sequence[str] | None = None,
     rounds: int = ROUNDS,
+    models: bool = False,
+    device: str | None = None,
 ) -> dict[str, Any]:
-    """Measure every part at every size.
+    """Measure every part at every size; or, instead, the models of the shelf.
 
     Args:
         data: not needed: speed does not hang on what is in the picture
@@ -245,11 +140,19 @@ def run(
         sizes: (H, W) of frames
         parts: by name; None: all there are
         rounds: how often each is timed; the median counts
+        models: measure those of the shelf, each at a size of its own
+        device: where those run; None: the CPU
 
     Returns:
-        ``summary``: ``s_per_frame`` and ``rss_mb`` by size and part; ``ratio``: by size, DeOldify's seconds per
-        frame by those of our whole automatic colouring (line ``colour``), steadied along motion and cached.
+        Of models: ``cases`` with ``s_per_mp``, seconds for a million pixels of the frame that comes in; a model that
+        could not be measured has a ``fault``. Else ``summary``: ``s_per_frame`` and ``rss_mb`` by size and part;
+        ``ratio``: by size, DeOldify's seconds per frame by those of our whole automatic colouring (line ``colour``),
+        steadied along motion and cached.
     """
+    if models:
+        return _of_models(device or "cpu", limit, seed, rounds)
+    if device is not None:
+        raise InputError("bench speed: --device is for --models; stages and lines are measured on the CPU")
     names = list(parts if parts is not None else part_names())[:limit]
     load = os.getloadavg() if hasattr(os, "getloadavg") else None
     cases: list[dict[str, Any]] = []
@@ -268,19 +171,44 @@ def run(
     }
 
 
+def _of_models(device: str, limit: int | None, seed: int, rounds: int) -> dict[str, Any]:
+    """Every model of the shelf, by float32 and where the device has units for it by bfloat16."""
+    shelf = import_module("bench.shelf")  # brings all networks
+    units = has_units(pick_device(device))
+    ways = WAYS[: 2 if units else 1]
+    chosen = shelf.models()[:limit]
+    cases = [_of_model(shelf, card, way, device, seed, rounds) for card in chosen for way in ways]
+    said = "measured" if units else f"left out: {device} has no units for it"
+    return {"name": "speed", "cases": cases, "summary": {"device": device, "bfloat16": said}, "cores": os.cpu_count()}
+
+
+def _of_model(shelf: Any, card: ModelCard, way: str, device: str, seed: int, rounds: int) -> dict[str, Any]:
+    h, w = shelf.SIZES[card.task]
+    about = {"model": card.id, "task": card.task, "size": size_name((h, w)), "way": way}
+    part = Part(card.id, shelf.command(card.id, way, device, seed))
+    try:
+        part.wait()
+        in_turn([part], rounds)
+    except PochoirError as error:
+        return about | {"fault": str(error)}
+    finally:
+        part.close()
+    case = part.case()
+    del case["part"]
+    return about | {"s_per_mp": case["s_per_frame"] / (h * w) * 1e6} | case
+
+
 def _together(names: Sequence[str], size: Size, seed: int, rounds: int) -> Iterator[dict[str, Any]]:
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         running = []
         for name in names:
-            part = Part(name, size, seed)
+            part = Part(name, ["-m", "bench.speed", name, str(size[0]), str(size[1]), str(seed)])
             stack.callback(part.close)
             running.append(part)
         for part in running:
             part.wait()
-        for turn in range(-1, rounds):
-            for part in running:
-                part.go(count=turn >= 0)
-        yield from [part.case() for part in running]
+        in_turn(running, rounds)
+        yield from [{"size": size_name(size), **part.case()} for part in running]
 
 
 def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -300,4 +228,4 @@ def size_name(size: Size) -> str:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], (int(sys.argv[2]), int(sys.argv[3])), int(sys.argv[4]))
+    serve(make_part(sys.argv[1], (int(sys.argv[2]), int(sys.argv[3])), int(sys.argv[4])))

@@ -179,11 +179,14 @@ def _bench(commands: Commands) -> None:
         "name",
         metavar="NAME",
         help="points, exemplar, sparse, regions, neighbours, segment, across, references, need, flow, interpolate, "
-        "repair, speed, latency, carry, suggestions",
+        "repair, speed, latency, carry, suggestions, beside",
     )
     c.add_argument("--data", metavar="DIR", help="folder of test films")
     c.add_argument("--limit", type=int, metavar="N", help="at most so many cases")
     c.add_argument("--stills", metavar="FOLDER", help="photographs of points and suggestions: bsds500 or imagenet")
+    c.add_argument("--reference", metavar="DIR", help="beside: folder of checkouts of the authors' own programs")
+    c.add_argument("--models", action="store_true", help="speed: the models of the shelf, with random weights")
+    c.add_argument("--device", metavar="NAME", help="speed --models: cpu, cuda, mps …; default cpu")
     c.add_argument("--seed", type=int, default=0, help="of everything drawn by chance; default 0")
 
 

@@ -30,7 +30,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "gradio": ("studio/ui/",),
     "gradio_client": (),
     # Networks live in one place; training and speed measurements drive them from outside.
-    "torch": ("core/models/", "bench/train/"),
+    "torch": ("core/models/", "bench/train/", "bench/authors/"),
     "torchvision": ("core/models/",),
     "safetensors": ("core/models/", "bench/train/"),
     # Containers and codecs: in, out, the sound between them, and what this machine offers of them.

@@ -11,7 +11,6 @@ decoders".
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +27,11 @@ from torch import Tensor
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
 from core.errors import InputError
-from core.models.checkpoint import Table, check_for, identity_of, load_into, read_checkpoint
+from core.models.checkpoint import Table, check_for, empty, identity_of, load_into, read_checkpoint
 from core.models.colouriser import check_luma
 from core.models.ddcolor_net import MULTIPLE, UNUSED, DualDecoder, Kind
 from core.models.device import pick_device
+from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
 from core.models.once import Once
 from core.models.shelf import find
@@ -130,7 +130,7 @@ class DDColor:
         cls, name: str = "ddcolor", seed: int = 0, *, size: int = SIZE, device: str | None = None
     ) -> DDColor:
         """The same network with random weights, for measurements: its speed does not depend on them."""
-        make = partial(_drawn, VARIANTS[name].kind, seed)
+        make = partial(drawn, partial(DualDecoder, VARIANTS[name].kind), seed)
         return cls(make, name=name, weights=f"random {seed}", size=size, device=device)
 
     def predict(self, luma: Plane) -> Plane:
@@ -221,7 +221,7 @@ def _make(name: str, device: str | None) -> DDColor:
 
 def _read(kind: Kind, path: Path) -> DualDecoder:
     """The network with the weights of a published checkpoint."""
-    network = _empty(kind)
+    network = empty(partial(DualDecoder, kind))
     load_into(network, _used(read_checkpoint(path)), where=str(path))
     return network
 
@@ -229,26 +229,6 @@ def _read(kind: Kind, path: Path) -> DualDecoder:
 def _used(table: Table) -> dict[str, Tensor]:
     """A checkpoint's table without what only training asks."""
     return {name: tensor for name, tensor in table.items() if not name.startswith(UNUSED)}
-
-
-def _drawn(kind: Kind, seed: int) -> DualDecoder:
-    """The network with random weights."""
-    network = _empty(kind).to_empty(device="cpu")
-    generator = torch.Generator().manual_seed(seed)
-    for name, tensor in network.state_dict().items():
-        if tensor.ndim > 1 and name not in ("mean", "std"):
-            # He's scale keeps the signal's size from layer to layer: no overflow, and no slow denormals.
-            tensor.normal_(0.0, math.sqrt(2.0 / tensor[0].numel()), generator=generator)
-        else:
-            tensor.fill_(1 if name.endswith(("running_var", "weight", "gamma", "std")) else 0)
-    network.requires_grad_(False)
-    return network
-
-
-def _empty(kind: Kind) -> DualDecoder:
-    """The network without memory for its weights, which the checkpoint's tensors then become."""
-    with torch.device("meta"):
-        return DualDecoder(kind)
 
 
 def _unit(rgb: Bytes) -> Plane:

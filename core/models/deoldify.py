@@ -10,7 +10,6 @@ Source: Antic 2018-2022, DeOldify (MIT), `deoldify/filters.py`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -32,13 +31,14 @@ from core.models.checkpoint import check_for, identity_of, read_network
 from core.models.colouriser import check_luma
 from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
+from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
 from core.models.shelf import find
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-VERSION = 1  # raised whenever the same weights give another answer
+VERSION = 2  # raised whenever the same weights give another answer
 STEP = 16  # pixels per unit of render factor
 # ImageNet's mean and standard deviation of R'G'B', which the body was trained with.
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
@@ -139,15 +139,7 @@ class DeOldify:
     ) -> DeOldify:
         """The same network with random weights, for measurements: its speed does not depend on them."""
         variant = VARIANTS[name]
-        network = _empty(variant.kind).to_empty(device="cpu")
-        generator = torch.Generator().manual_seed(seed)
-        for key, tensor in network.state_dict().items():
-            if tensor.ndim > 1:
-                # He's scale keeps the signal's size from layer to layer: no overflow, and no slow denormals.
-                tensor.normal_(0.0, math.sqrt(2.0 / tensor[0].numel()), generator=generator)
-            else:
-                tensor.fill_(1 if key.endswith(("running_var", "weight")) else 0)
-        network.requires_grad_(False)
+        network = drawn(partial(Generator, variant.kind), seed)
         return cls(
             network,
             name=name,
@@ -261,12 +253,6 @@ def register(plugins: Plugins) -> None:
 
 def _make(name: str, device: str | None) -> DeOldify:
     return DeOldify.load(name, device=device)
-
-
-def _empty(kind: Kind) -> Generator:
-    """The network without memory for its weights, which the checkpoint's tensors then become."""
-    with torch.device("meta"):
-        return Generator(kind)
 
 
 def _luma_of(rgb: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ class _Basic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        return F.relu(self.bn2(self.conv2(y)) + (x if self.downsample is None else self.downsample(x)))
+        return _added(self.bn2(self.conv2(y)), x if self.downsample is None else self.downsample(x))
 
 
 class _Bottleneck(nn.Module):
@@ -61,7 +61,12 @@ class _Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        return F.relu(self.bn3(self.conv3(y)) + (x if self.downsample is None else self.downsample(x)))
+        return _added(self.bn3(self.conv3(y)), x if self.downsample is None else self.downsample(x))
+
+
+def _added(y: Tensor, x: Tensor) -> Tensor:
+    """ReLU of both, in the first one's memory: fresh memory costs more here than the sum."""
+    return F.relu(y.add_(x), inplace=True)
 
 
 def _shortcut(inner: int, outer: int, stride: int) -> nn.Sequential | None:
@@ -110,10 +115,29 @@ class _Attention(nn.Module):
         return self.gamma * seen.transpose(1, 2).reshape(x.shape) + x
 
 
-def _conv(inner: int, outer: int, *, attention: bool = False) -> nn.Sequential:
+class _Bottom(nn.Conv2d):
+    """3x3 convolution of few places with many channels, on the CPU as one product of matrices.
+
+    Its weights outweigh the picture a hundredfold; the library's convolution brings them into an order of its own at
+    every call, which takes longer than all the rest of it.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        n, c, h, w = x.shape
+        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
+        row, column = padded.stride(1), padded.stride(2)
+        seen = padded.as_strided((n, h, w, 3, 3, c), (padded.stride(0), row, column, row, column, 1))
+        # Channels last the weights lie in this order already: no copy.
+        weight = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, 9 * c)
+        return F.linear(seen.reshape(n, h, w, 9 * c), weight).permute(0, 3, 1, 2)
+
+
+def _conv(inner: int, outer: int, *, attention: bool = False, conv: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
     """3x3 convolution, ReLU, batch norm (in this order), and self-attention where asked for."""
     parts: list[nn.Module] = [
-        nn.Conv2d(inner, outer, 3, padding=1, bias=False),
+        conv(inner, outer, 3, padding=1, bias=False),
         nn.ReLU(inplace=True),
         nn.BatchNorm2d(outer),
     ]
@@ -129,9 +153,9 @@ class _Enlarge(nn.Module):
         self.conv = nn.Sequential(conv, nn.BatchNorm2d(4 * outer)) if norm else nn.Sequential(conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.pixel_shuffle(F.relu(self.conv(x)), 2)
-        # One column on the left and one row on top are repeated, so that the mean keeps the size.
-        return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
+        x = F.pixel_shuffle(F.relu(self.conv(x), inplace=True), 2)
+        # Each pixel with those above and to the left; at the border those that there are, as if it were repeated.
+        return F.avg_pool2d(x, 2, 1, 1, count_include_pad=False)[..., :-1, :-1]
 
 
 class _Decode(nn.Module):
@@ -155,7 +179,7 @@ class _Decode(nn.Module):
         up = self.shuf(below)
         if up.shape[-2:] != skip.shape[-2:]:
             up = F.interpolate(up, skip.shape[-2:], mode="nearest")
-        x = F.relu(torch.cat([up, self.bn(skip)], dim=1))
+        x = F.relu(torch.cat([up, self.bn(skip)], dim=1), inplace=True)
         return cast(Tensor, self.conv(x) if self.kind == "wide" else self.conv2(self.conv1(x)))
 
 
@@ -169,7 +193,7 @@ class _Refine(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, x + self.layers[1](self.layers[0](x)))
+        return cast(Tensor, self.layers[1](self.layers[0](x)).add_(x))
 
 
 class Generator(nn.Module):
@@ -184,7 +208,7 @@ class Generator(nn.Module):
         body = _body(_Bottleneck, (3, 4, 23, 3)) if wide else _body(_Basic, (3, 4, 6, 3))
         bottom, *skips = (2048, 1024, 512, 256, 64) if wide else (512, 256, 128, 64, 64)
         layers: list[nn.Module] = [body, nn.BatchNorm2d(bottom), nn.ReLU()]
-        layers.append(nn.Sequential(_conv(bottom, 2 * bottom), _conv(2 * bottom, bottom)))
+        layers.append(nn.Sequential(_conv(bottom, 2 * bottom, conv=_Bottom), _conv(2 * bottom, bottom, conv=_Bottom)))
         width = bottom
         for place, skip in enumerate(skips):
             last = place == len(skips) - 1

@@ -50,3 +50,8 @@ def set_threads(count: int | None = None) -> int:
             raise InputError(f"threads {count}: expected 1 or more")
         torch.set_num_threads(count)
     return torch.get_num_threads()
+
+
+def taken_mb(device: torch.device) -> dict[str, float]:
+    """Most memory that tensors have taken on a device of its own  [``device_mb``]; nothing for the CPU."""
+    return {"device_mb": torch.cuda.max_memory_allocated(device) / 1e6} if device.type == "cuda" else {}

@@ -59,6 +59,8 @@ def test_what_there_is_not_is_refused():
         run_bench("beauty")
     with pytest.raises(InputError, match="points, suggestions"):
         run_bench("speed", stills="imagenet")
+    with pytest.raises(InputError, match="bench points takes no --reference; those that do: beside"):
+        run_bench("points", reference="somewhere")
     with pytest.raises(InputError, match="--limit 0"):
         run_bench("speed", limit=0)
 

@@ -7,7 +7,8 @@ import pytest
 
 from bench import speed
 from bench.panning import Panning
-from bench.speed import COLOUR, FILM, PEER, Part, run, summarise
+from bench.part import Part
+from bench.speed import COLOUR, FILM, PEER, run, summarise
 from core.errors import PochoirError
 from core.film.timebase import FrameRange
 
@@ -18,8 +19,8 @@ class FakePart:
     seconds = {PEER: [9.0, 3.0, 2.0, 4.0], COLOUR: [9.0, 0.2, 0.1, 0.3], "stage x": [9.0, 5.0, 7.0, 6.0]}
     log: list[tuple[str, str]] = []
 
-    def __init__(self, name, size, seed):
-        self.name, self.size = name, size
+    def __init__(self, name, command):
+        self.name = name
         self.left = list(self.seconds[name])
         self.runs = []
         self.log.append(("start", name))
@@ -40,7 +41,6 @@ class FakePart:
         middle = sorted(self.runs)[len(self.runs) // 2]
         return {
             "part": self.name,
-            "size": speed.size_name(self.size),
             "s_per_frame": middle,
             "rss_mb": 100.0,
             "runs": self.runs,
@@ -94,7 +94,7 @@ def test_a_part_runs_in_its_own_process_and_tells_time_and_memory():
 
 
 def test_a_part_that_fails_says_so_with_its_last_word():
-    part = Part("no such part", (48, 64), 0)
+    part = Part("no such part", ["-m", "bench.speed", "no such part", "48", "64", "0"])
     with pytest.raises(PochoirError, match="unknown part 'no such part'"):
         part.wait()
     part.close()

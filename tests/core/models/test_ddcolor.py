@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.film.colour import luma_of
 from core.models import ddcolor
 from core.models.ddcolor import DDColor, squeeze
 from core.models.ddcolor_net import DualDecoder, _places
+from core.models.drawn import drawn
 from core.models.shelf import find
 from tests.parity import Fixture, needs_parity, warm_up, within
 
@@ -150,7 +152,7 @@ def test_weights_are_read_at_first_use_and_once():
 
     def make() -> DualDecoder:
         calls.append(1)
-        return ddcolor._drawn("tiny", 0)
+        return drawn(partial(DualDecoder, "tiny"), 0)
 
     model = DDColor(make, name="ddcolor-tiny", weights="x", size=32, device="cpu")
     assert not calls

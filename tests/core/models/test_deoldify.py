@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from core.contract.plugins import Plugins
 from core.errors import InputError, ModelMissingError, ShapeError, WeightsError
@@ -12,7 +13,7 @@ from core.film.colour import luma_of, srgb_to_lab
 from core.models import deoldify
 from core.models.checkpoint import load_into
 from core.models.deoldify import DeOldify, squeeze, transplant
-from core.models.deoldify_net import Generator
+from core.models.deoldify_net import Generator, _Bottom
 from tests.parity import Fixture, needs_parity, warm_up, within
 
 FIXTURES = {"wide": "deoldify_stable_video", "deep": "deoldify_artistic"}
@@ -118,6 +119,15 @@ def test_any_size_gives_chroma_of_that_size(small):
 def test_what_is_no_plane_is_refused(small):
     with pytest.raises(ShapeError):
         small.predict(np.zeros((8, 8, 3), np.float32))
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_bottoms_product_is_a_convolution(layout):
+    torch.manual_seed(0)
+    product = _Bottom(24, 16, 3, padding=1, bias=False).requires_grad_(False).to(memory_format=layout)
+    x = torch.randn(2, 24, 5, 7).to(memory_format=layout)
+    wanted = F.conv2d(x.double(), product.weight.double(), padding=1)
+    torch.testing.assert_close(product(x).double(), wanted, atol=1e-5, rtol=0)
 
 
 def test_training_mode_cannot_be_entered(small):

@@ -1,0 +1,103 @@
+"""The measurement beside the authors' programs tells what differs, and what is missing. No test asserts a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.beside import PAIRS, Pair, compared, measure, picture, plain, run, summarise
+from core.errors import InputError
+from core.models.shelf import card_of
+
+# A program that leaves a picture in a folder, as both sides of a pair do, and then waits to be told.
+PROGRAM = """
+import numpy as np
+from bench.part import serve
+shown = np.load({folder!r} + "/shown.npy").astype(int)
+for name, more in {left!r}.items():
+    made = shown.copy()
+    made[0, 0, 0] += more
+    np.save({folder!r} + "/" + name + ".npy", made.astype(np.uint8))
+serve(lambda: 1, note="a stand-in")
+"""
+
+
+@pytest.fixture
+def shown(tmp_path):
+    picture = np.random.default_rng(0).integers(50, 200, (12, 16, 3), np.uint8)
+    np.save(tmp_path / "shown.npy", picture)
+    return picture
+
+
+def program(folder, **left):
+    return ["-c", PROGRAM.format(folder=str(folder), left=left)]
+
+
+@pytest.mark.parametrize(("ours", "own", "same"), [(0, 0, True), (1, 0, True), (2, 0, False), (2, 3, False)])
+def test_a_stand_in_with_a_known_difference_is_reported_as_such(tmp_path, shown, ours, own, same):
+    pair = Pair("deoldify", "DeOldify", "nowhere")
+    case = measure(
+        pair, shown, program(tmp_path, theirs=0, again=own), program(tmp_path, ours=ours), tmp_path, rounds=1
+    )
+    assert (case["max_difference"], case["own_difference"], case["same"]) == (ours, own, same)
+    assert case["mean_difference"] == pytest.approx(ours / shown.size)
+    assert case["differing"] == pytest.approx(bool(ours) / shown.size)
+    assert case["size"] == "16x12"
+    assert case["note"] == "a stand-in"
+    assert case["ratio"] > 0
+    assert summarise([case])["same"] == {"deoldify": same}
+
+
+def test_a_side_that_cannot_start_is_missing_with_its_line(tmp_path, shown):
+    says = ["-c", "from bench.part import say; say({'missing': 'the package x'})"]
+    case = measure(PAIRS[0], shown, says, program(tmp_path, ours=0), tmp_path, rounds=1)
+    assert case["missing"] == "the package x"
+    case = measure(PAIRS[0], shown, ["-c", "raise SystemExit('no luck')"], says, tmp_path, rounds=1)
+    assert case["missing"].endswith("it said: no luck")
+    assert summarise([case]) == {"ratio": {}, "same": {}, "missing": 1}
+
+
+def test_no_reference_is_one_line_that_says_what_to_do(tmp_path):
+    with pytest.raises(InputError, match=r"--reference DIR.*DeOldify, colorization, DDColor, BasicSR") as caught:
+        run()
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"no folder .*elsewhere"):
+        run(reference=tmp_path / "elsewhere")
+
+
+def test_a_checkout_that_is_not_there_is_a_row_that_says_so(tmp_path):
+    result = run(reference=tmp_path)
+    assert [case["model"] for case in result["cases"]] == [pair.model for pair in PAIRS]
+    for case, pair in zip(result["cases"], PAIRS, strict=True):
+        assert case["missing"] == f"no folder {(tmp_path / pair.folder).resolve()}; git clone {pair.published} there"
+    assert result["summary"]["missing"] == len(PAIRS)
+
+
+def test_a_folder_that_is_no_checkout_is_a_row_that_says_so(tmp_path):
+    (tmp_path / "colorization").mkdir()
+    (case,) = run(reference=tmp_path, models=["siggraph17"])["cases"]
+    assert "has no 'colorizers'; is it a whole checkout" in case["missing"]
+
+
+def test_pairs_are_models_of_the_shelf():
+    for pair in PAIRS:
+        assert pair.file == card_of(pair.model).files[0].name
+
+
+def test_floats_and_bytes_are_compared_in_8_bit_steps():
+    theirs = np.full((4, 4, 3), 0.5, np.float32)
+    ours = theirs + np.float32(2 / 255)
+    found = compared(theirs, ours, theirs, np.full((4, 4, 3), 100, np.uint8))
+    assert found["max_difference"] == pytest.approx(2, abs=1e-4)
+    assert found["differing"] == 1
+    assert found["made"] == pytest.approx(27.5)
+    assert not found["same"]
+
+
+def test_what_is_shown_is_in_colour_and_moves_where_a_few_are_shown():
+    one, few = picture("ddcolor"), picture("edvr")
+    assert (one.shape, one.dtype) == ((480, 640, 3), np.uint8)
+    assert np.ptp(one, axis=2).max() > 50
+    assert few.shape == (5, 96, 128, 3)
+    np.testing.assert_array_equal(few[1][:, :-2], few[0][:, 2:])
+    assert plain(few, (384, 512)).shape == (384, 512, 3)
