@@ -236,7 +236,7 @@ class Tracks:
         follower = self._follower(manner, keyframe, tracks)
         longest = max((_frames(t, side) for t in tracks), key=len)
         motion = ways.motion if manner == "reference" else self.prepared
-        steps = walk(motion, keyframe, longest, ways.estimator, one_way=manner == "mask")
+        steps = walk(motion, keyframe, longest, ways.estimator, quick=manner == "mask")
         seen = self._looked(steps, longest, manner)
         with closing(_ahead(seen) if alone else seen) as told_of:
             for step, luma, look in told_of:

@@ -29,7 +29,7 @@ from hints.propagate import WALKING_LONG_SIDE, Part, Step, resized, walking_size
 VERSION = 6
 Inside = NDArray[np.bool_]
 
-ASKED_LONG_SIDE = 160  # of the grid of places that are asked what they look like [px]
+ASKED_LONG_SIDE = 240  # of the grid of places that are asked what they look like [px]
 HIDDEN = 160  # width of the classifier's hidden layer
 RIDGE = 1e-2  # of the mean square of its features
 KEPT = 0.8  # share of what was learned on the way that the next frame leaves

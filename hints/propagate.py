@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.film.colour import Array
-from core.flow import FindsOneWay, FlowEstimator, FlowPair, warp_valid, working_size
+from core.flow import FindsQuickly, FlowEstimator, FlowPair, working_size
 from core.solver import smooth
 
 VERSION = 6
@@ -41,8 +41,6 @@ FLAT_LUMA = 2.5
 STILL_PX = 1.5
 # A step that passes its checks this well is a good step: grain alone must not wear trust down over a shot.
 GOOD_STEP = 0.85
-# Trust in direct flow before lumas are compared.
-DIRECT_TRUST = 0.8
 # Share of a well-carried state against a perfectly agreeing keyframe (0.5² : 1²).
 STATE = 0.5
 # Below this hold, values are drawn towards the fill; the fill's reach and its borders.
@@ -216,7 +214,7 @@ def walk(
     frames: Sequence[int],
     estimator: FlowEstimator | None = None,
     *,
-    one_way: bool = False,
+    quick: bool = False,
 ) -> Iterator[Step]:
     """Follow the motion from a keyframe through frames that lie one after another to one side of it.
 
@@ -225,7 +223,7 @@ def walk(
         keyframe: where the walk begins.
         frames: ``keyframe + 1, keyframe + 2, …`` or ``keyframe - 1, keyframe - 2, …``.
         estimator: finds the direct flow from the keyframe; None: none competes.
-        one_way: leave out the way back where the estimator can: enough for outlines, which look for themselves.
+        quick: have it rougher where the estimator can: enough for outlines, which look for themselves.
 
     Yields:
         One step per frame, in the order of ``frames``.
@@ -245,7 +243,7 @@ def walk(
         here = Place(before.of(chain.x), before.of(chain.y), worn)
         places = [here]
         if estimator is not None:
-            places.append(_excused(_direct(estimator, luma, luma_key, home, one_way), flat, luma, luma_key))
+            places.append(_excused(_direct(estimator, luma_key, luma, home, quick), flat, luma, luma_key))
         places.append(_still(places, home))
         beliefs = [p.trust * _agreement(luma, p.of(luma_key)) for p in places]
         chosen = _shares(places, beliefs)
@@ -310,15 +308,10 @@ def _place_before(motion: Motion, n: int, previous: int, home: Place) -> Place:
     return Place(home.x + flow[..., 0], home.y + flow[..., 1], trust)
 
 
-def _direct(estimator: FlowEstimator, luma: Array, luma_key: Array, home: Place, one_way: bool) -> Place:
-    if one_way and isinstance(estimator, FindsOneWay):
-        # The keyframe's luma, seen through it, tells as well whether it is right; the way back costs as much again.
-        flow = estimator.one_way(luma, luma_key)
-        trust = np.float32(DIRECT_TRUST) * warp_valid(flow)
-    else:
-        pair = estimator.pair(luma_key, luma)
-        flow, trust = pair.backward, pair.backward_trust
-    return Place(home.x + flow[..., 0], home.y + flow[..., 1], trust)
+def _direct(estimator: FlowEstimator, luma_key: Array, luma: Array, home: Place, quick: bool) -> Place:
+    find = estimator.quick_pair if quick and isinstance(estimator, FindsQuickly) else estimator.pair
+    pair = find(luma_key, luma)
+    return Place(home.x + pair.backward[..., 0], home.y + pair.backward[..., 1], pair.backward_trust)
 
 
 def _still(places: Sequence[Place], home: Place) -> Place:

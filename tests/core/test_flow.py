@@ -40,6 +40,15 @@ def test_flow_is_right_to_half_a_pixel_where_both_frames_show_it(pair: FlowPair)
     assert epe(still, FILM.flow_bw[0], FILM.seen[0]) > 2.5
 
 
+def test_quick_flow_is_right_to_a_pixel_and_knows_what_it_cannot_see() -> None:
+    film = synth.moving(n=2, size=(240, 320), drift=(6, 2), turn=0.4, figure="coffee", figure_drift=(-6, 2))
+    quick = DisFlow().quick_pair(*film.lumas())
+    seen, trust = film.seen[0], quick.backward_trust
+    assert epe(quick.backward, film.flow_bw[0], seen) < 1.0
+    assert epe(np.zeros_like(quick.backward), film.flow_bw[0], seen) > 5
+    assert trust[seen].mean() > 0.75 > 0.3 > trust[~seen].mean()
+
+
 def test_trust_tells_what_was_hidden_from_what_is_seen(pair: FlowPair) -> None:
     seen, trust = FILM.seen[0], pair.backward_trust
     assert trust[seen].mean() > 0.75
