@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.film.shot import shots_from_cuts
-from core.flow import DisFlow
+from core.render.motion import ShotMotion
 from studio.need import FEW, neediest, wanted
 from studio.session import Session
 
@@ -80,7 +80,7 @@ def test_hints_are_carried_while_a_person_steps_through_the_shot(session):
 def test_a_region_in_the_shot_in_view_finds_its_flow_there(session, monkeypatch):
     known(session)
     asked = []
-    monkeypatch.setattr(DisFlow, "pair", lambda self, a, b: asked.append(a.shape))
+    monkeypatch.setattr(ShotMotion, "pair", lambda self, n: asked.append(n))
     mask = np.zeros((makers.H, makers.W), bool)
     mask[:, : makers.W // 2] = True
     session.add_hint({"frame": 2, "kind": "region", "colour": "#804020"}, mask=mask)
