@@ -16,7 +16,7 @@ from core.contract.fingerprint import fingerprint
 from core.film.colour import Array
 from hints.footprint import footprint
 from hints.hint import Hint
-from hints.propagate import crisp
+from hints.propagate import box_about, crisp
 
 VERSION = 1
 _STEPS = np.float32(255)
@@ -119,7 +119,7 @@ def dotted(cover: Array) -> Array:
 
 def _pack(cover: Array, trust: Array, ab: Array | None) -> Arrays:
     meant = (cover >= _LEAST_COVER) & (trust >= _LEAST_TRUST)
-    box = _box(meant)
+    box = box_about(meant, _MARGIN) or (slice(0, 0), slice(0, 0))
     cover = np.where(meant, cover, 0)[box]
     packed: Arrays = {
         "at": np.array([box[0].start, box[1].start], np.int32),
@@ -130,14 +130,3 @@ def _pack(cover: Array, trust: Array, ab: Array | None) -> Arrays:
         steps = np.rint(np.clip(ab[(slice(None), *box)], -200, 200) * _AB_STEPS)
         packed["ab"] = np.ascontiguousarray(steps.astype(np.int16).transpose(1, 2, 0))
     return packed
-
-
-def _box(meant: NDArray[np.bool_]) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(meant.any(axis=1)), np.flatnonzero(meant.any(axis=0))
-    if rows.size == 0:
-        return slice(0, 0), slice(0, 0)
-    h, w = meant.shape
-    return (
-        slice(max(0, int(rows[0]) - _MARGIN), min(h, int(rows[-1]) + 1 + _MARGIN)),
-        slice(max(0, int(columns[0]) - _MARGIN), min(w, int(columns[-1]) + 1 + _MARGIN)),
-    )

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from core.camera import camera_motion
 from core.film.colour import Array
-from core.flow import working_size
 from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
-from hints.propagate import WALKING_LONG_SIDE, Part, Step, resized, walking_size
+from hints.propagate import WALKING_LONG_SIDE, Part, Step, resized, size_within, walking_size
 
 VERSION = 6
 Inside = NDArray[np.bool_]
@@ -209,8 +208,7 @@ def look_of(luma: Array, seen: Array, places: tuple[int, int] | None = None) -> 
 
 def asked_size(plane: Array) -> tuple[int, int]:
     """(w, h) of the grid of places that are asked what they look like, in a frame of this plane's size."""
-    h, w = working_size(plane.shape[0], plane.shape[1], ASKED_LONG_SIDE)
-    return w, h
+    return size_within(plane, ASKED_LONG_SIDE)
 
 
 class Classifier:

@@ -20,10 +20,10 @@ from core.colourise import Store
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken
 from core.film.colour import Array
-from core.flow import FlowPair, resize_flow, working_size
+from core.flow import FlowPair, resize_flow
 from core.models.colouriser import Looks, LooksTogether
 from core.threads import one_thread_a_call
-from hints.propagate import Motion, resized, walking_size
+from hints.propagate import Motion, resized, size_within, walking_size
 
 VERSION = 1
 _TRUST_STEPS = np.float32(255)
@@ -82,18 +82,18 @@ class Prepared:
         """
         assert self._looks is not None  # asked for only where somebody looks
         keys = [self._features_key(n, longest) for n in frames]
-        held = [self._store.get(key) for key in keys]
-        missing = [i for i, arrays in enumerate(held) if arrays is None]
+        held = {n: arrays for n, key in zip(frames, keys, strict=True) if (arrays := self._store.get(key)) is not None}
+        missing = {n: key for n, key in zip(frames, keys, strict=True) if n not in held}
         if missing:
-            shown = [_shown(self._motion.luma(frames[i]), longest) for i in missing]
+            shown = [_shown(self._motion.luma(n), longest) for n in missing]
             if isinstance(self._looks, LooksTogether):
                 seen = self._looks.features_together(np.stack(shown))
             else:
                 seen = [self._looks.features(luma) for luma in shown]
-            for i, features in zip(missing, seen, strict=True):
-                held[i] = {"features": features.astype(np.float16)}
-                self._store.put(keys[i], held[i] or {})
-        return [arrays["features"].astype(np.float32) for arrays in held if arrays is not None]
+            for (n, key), features in zip(missing.items(), seen, strict=True):
+                held[n] = {"features": features.astype(np.float16)}
+                self._store.put(key, held[n])
+        return [held[n]["features"].astype(np.float32) for n in frames]
 
     @property
     def together(self) -> int:
@@ -155,8 +155,7 @@ def _workers() -> int:
 def _shown(luma: Array, longest: int | None) -> Array:
     if longest is None:
         return luma
-    h, w = working_size(luma.shape[0], luma.shape[1], longest)
-    return resized(luma, (w, h))
+    return resized(luma, size_within(luma, longest))
 
 
 def _in_steps(trust: Array) -> NDArray[np.uint8]:

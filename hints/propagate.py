@@ -103,18 +103,14 @@ class Part:
         Returns:
             None: no pixel is meant.
         """
-        rows, columns = np.flatnonzero(meant.any(axis=1)), np.flatnonzero(meant.any(axis=0))
-        if rows.size == 0:
-            return None
-        small = []
-        for at, side in ((rows, meant.shape[0]), (columns, meant.shape[1])):
-            small.append((max(0, int(at[0]) - _MARGIN), min(side, int(at[-1]) + 1 + _MARGIN)))
+        here = box_about(meant, _MARGIN)
         times = shape[0] // meant.shape[0]
+        if here is None:
+            return None
         if shape != (times * meant.shape[0], times * meant.shape[1]):  # no part begins on a pixel of both
-            small, times = [(0, meant.shape[0]), (0, meant.shape[1])], 0
-        large = [(a * times, b * times) for a, b in small] if times else [(0, shape[0]), (0, shape[1])]
-        here, there = ((slice(*ends[0]), slice(*ends[1])) for ends in (small, large))
-        return Part(here, there)
+            return Part((slice(0, meant.shape[0]), slice(0, meant.shape[1])), (slice(0, shape[0]), slice(0, shape[1])))
+        rows, columns = (slice(side.start * times, side.stop * times) for side in here)
+        return Part(here, (rows, columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,11 +189,27 @@ class Step:
         )
 
 
+def box_about(meant: NDArray[np.bool_], margin: int) -> tuple[slice, slice] | None:
+    """Rows and columns of all that is meant, and of as many pixels to each side of it; None: nothing is."""
+    rows, columns = np.flatnonzero(meant.any(axis=1)), np.flatnonzero(meant.any(axis=0))
+    if rows.size == 0:
+        return None
+    h, w = meant.shape
+    return (
+        slice(max(0, int(rows[0]) - margin), min(h, int(rows[-1]) + 1 + margin)),
+        slice(max(0, int(columns[0]) - margin), min(w, int(columns[-1]) + 1 + margin)),
+    )
+
+
+def size_within(plane: Array, longest: int) -> tuple[int, int]:
+    """(w, h) of a frame of this plane's shape with a long side of ``longest`` at most, never enlarged."""
+    h, w = working_size(plane.shape[0], plane.shape[1], longest)
+    return w, h
+
+
 def walking_size(plane: Array) -> tuple[int, int]:
     """(w, h) at which walks go through frames of this plane's size."""
-    h, w = plane.shape
-    h, w = working_size(h, w, WALKING_LONG_SIDE)
-    return w, h
+    return size_within(plane, WALKING_LONG_SIDE)
 
 
 def resized(plane: Array, size: tuple[int, int]) -> Array:

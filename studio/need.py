@@ -13,7 +13,6 @@ for about the frame in view is found in advance.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -163,22 +162,22 @@ class Needs:
             project = self._project()
             try:
                 row = self._work_out(project, n)
+                self._found(project, n, row)
+                self._prepare(project)
             except Cancelled:
                 continue
             except PochoirError as error:
                 self._gave_up(str(error))
-                continue
             except Exception as error:
                 log.exception("the need of frame %d could not be told", n)
                 self._gave_up(f"{type(error).__name__}: {error}")
-                continue
-            with self._wake:
-                self._rows.append(row)
-                known = self._shots.get(_shot_at(project, n).range)
-                if project is self._project() and known is not None:
-                    known.fresh.add(n)
-            with contextlib.suppress(Cancelled):
-                self._prepare(project)
+
+    def _found(self, project: Project, n: int, row: list[float]) -> None:
+        with self._wake:
+            self._rows.append(row)
+            known = self._shots.get(_shot_at(project, n).range)
+            if project is self._project() and known is not None:
+                known.fresh.add(n)
 
     def _prepare(self, project: Project) -> None:
         """Find in advance what hints near the frame in view will be carried by."""

@@ -52,7 +52,7 @@ class RaftFlow:
         self._path = find(name, folder)
         self.fingerprint = fingerprint("raft", VERSION, name, identity_of(self._path), UPDATES)
         self._device = pick_device(device)
-        self._network = Once(lambda: read_network(partial(empty, name), self._path).to(self._device))
+        self._network = Once(lambda: read_network(partial(RAFT, LAYOUTS[name]), self._path).to(self._device))
 
     def pair(self, luma_a: Plane, luma_b: Plane) -> FlowPair:
         """Flow both ways between two frames, and its trust.
@@ -78,17 +78,11 @@ class RaftFlow:
         return with_trust(a, b, forward, backward)
 
 
-def empty(name: str) -> RAFT:
-    """The network without memory for its weights, which the checkpoint's tensors then become."""
-    with torch.device("meta"):
-        return RAFT(LAYOUTS[name])
-
-
 def register(plugins: Plugins) -> None:
     """Offer the published networks as flow estimators; each asks for its checkpoint when it is made."""
     for name in LAYOUTS:
         plugins.flows.add(name, partial(_make, name))
-        plugins.checks.add(name, check_for(partial(empty, name)))
+        plugins.checks.add(name, check_for(partial(RAFT, LAYOUTS[name])))
 
 
 def _make(name: str, device: str | None) -> RaftFlow:

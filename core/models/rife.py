@@ -19,7 +19,7 @@ from torch import Tensor
 
 from core.contract.plugins import Plugins
 from core.errors import WeightsError
-from core.models.checkpoint import Table, check_fits, load_into, read_checkpoint
+from core.models.checkpoint import Table, check_fits, empty, load_into, read_checkpoint
 from core.models.interpolator import NetworkInterpolator
 from core.models.rife_net import V4_6, V4_17, V4_25, IFNet, PaperNet
 from core.models.tensors import to_planes, to_rgb
@@ -101,8 +101,7 @@ def network_for(published: Mapping[str, Tensor], *, where: str) -> Network:
     """
     for name, make in _MARKS:
         if name in published:
-            with torch.device("meta"):
-                return make()
+            return empty(make)
     raise WeightsError(f"{where}: is none of RIFE's versions 4.6, 4.13 to 4.19, 4.24 to 4.26 or its paper's")
 
 

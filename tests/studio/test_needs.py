@@ -8,8 +8,10 @@ import makers
 import numpy as np
 import pytest
 
+from core.errors import PochoirError
 from core.film.shot import shots_from_cuts
 from core.render.motion import ShotMotion
+from hints.source import Carried
 from studio.need import FEW, neediest, wanted
 from studio.session import Session
 
@@ -87,6 +89,22 @@ def test_a_region_in_the_shot_in_view_finds_its_flow_there(session, monkeypatch)
     rows, _ = known(session)
     assert set(rows) >= set(range(6))
     assert not asked
+
+
+def test_what_cannot_be_prepared_is_said_and_the_work_goes_on_once_it_can(session, monkeypatch):
+    def full(*_args):
+        raise PochoirError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Carried, "prepare", full)
+        ends = time.monotonic() + 60
+        while not (fault := session.need(0)["fault"]):
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+        assert fault == "the disk is full"
+    session.add_hint({"frame": 2, "kind": "reference"}, image=makers.coloured_still())
+    rows, _ = known(session)
+    assert set(rows) >= set(range(6))
 
 
 def test_what_is_approved_is_in_no_need(session):

@@ -174,7 +174,7 @@ NETWORKS = {
     **{name: partial(DualDecoder, v.kind) for name, v in ddcolor.VARIANTS.items()},
     **{name: v.made for name, v in edvr.VARIANTS.items()},
     **{name: v.made for name, v in realesrgan.VARIANTS.items()},
-    **{name: partial(raft.empty, name) for name in raft.LAYOUTS},
+    **{name: partial(raft.RAFT, layout) for name, layout in raft.LAYOUTS.items()},
     **{name: partial(sam._network, kind) for name, kind in sam.MODELS if name not in TOO_LARGE},
     **{name: partial(sam2.network, layout) for name, layout in sam2.LAYOUTS.items()},
     realesrgan.GENERAL: partial(CompactNet, 32),
