@@ -21,18 +21,19 @@ from core.film.colour import Array
 from core.guided import upsample_chroma
 from hints.propagate import Step, resized, walking_size
 
-VERSION = 1
+VERSION = 2
 
 COARSER = 2  # places ask on every so many rows and columns of the looks
 PLACES = 1500  # of the keyframe that are remembered
-ALIKE = 0.1  # squared difference of looks (per feature, in deviations of the keyframe's) that leaves a say of 1/e
+ALIKE = 0.03  # squared difference of looks (per feature, in deviations of the keyframe's) that leaves a say of 1/e
 # Trust in motion above which it has the only say, and below which likeness has its whole share.
-KNOWN, UNKNOWN = 0.5, 0.35
+KNOWN, UNKNOWN = 0.6, 0.45
 # Expected squared error of chroma [(a*b*)²], as measured on nine clips with truth: of what was filled or carried on; of
 # what looks alike; what is added for every unit of `far` by which even the likest differs; and of grey. Of the spread
 # among those that look alike, a share is error.
 OF_CARRIED, OF_ALIKE, OF_STRANGE, OF_GREY = 200.0, 20.0, 200.0, 1500.0
 SPREAD = 0.75
+LEAST_SAY = -40.0  # natural logarithm: what is less is nothing, and numbers too small to be kept whole are slow
 NEAR_CHROMA = 400.0  # of chroma from what is there already: twice this squared distance leaves a say of 1/e
 GATHERED = 0.3  # share of what is found on each frame anew, against what was gathered before it
 NO_TRUST, MOST_TRUST = 16.0, 0.6  # error that leaves no trust [a*b*], and the most that likeness is believed
@@ -103,12 +104,12 @@ class Likeness:
         """
         far, told = self._places.far(look), self._places.told
         likest = far.min(axis=1)
-        all_alike = np.exp(likest[:, None] - far)
+        all_alike = np.exp(np.maximum(likest[:, None] - far, LEAST_SAY))
         mean = (all_alike @ told) / all_alike.sum(axis=1)[:, None]
         spread = np.maximum(mean[:, 2] - np.square(mean[:, :2]).sum(axis=1), 0)
         error = OF_ALIKE + SPREAD * spread + OF_STRANGE * ALIKE * np.maximum(likest, 0)
         far += _apart(before, told[:, :2]) / np.float32(2 * NEAR_CHROMA)
-        say = np.exp(far.min(axis=1)[:, None] - far)
+        say = np.exp(np.maximum(far.min(axis=1)[:, None] - far, LEAST_SAY))
         return (say @ told[:, :2]) / say.sum(axis=1)[:, None], np.asarray(error, np.float32)
 
 
