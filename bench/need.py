@@ -71,7 +71,7 @@ def run(data: Path, *, limit: int | None = None, seed: int = 0) -> dict[str, Any
 
     Returns:
         ``{"name", "cases", "summary"}``; per case the mean over clips of ``auc`` of the map, of each sign alone, and
-        the same over the pixels of all clips together (``pooled``).
+        the same over the pixels of all clips together (``auc_pooled``); ``together`` is over all three kinds of hints.
 
     Raises:
         WeightsError: the embedded network's weights are missing.
@@ -171,7 +171,20 @@ def summarise(found: Sequence[Sampled]) -> dict[str, Any]:
             "share_off": _mean([abs(r["wrong"] - r["expected"]) for r in rows]),
             "of": {name: _mean([r["of"][name] for r in rows]) for name in SIGNS},
         }
-    return table
+    return {**table, "together": _together(found)}
+
+
+def _together(found: Sequence[Sampled]) -> dict[str, float]:
+    """How well pixels of all kinds of hints are told apart: whether a frame that was hinted shows less need."""
+
+    def pooled(some: Sequence[Sampled]) -> float:
+        return _auc(np.concatenate([need_of(s) for s in some]), np.concatenate([s.wrong for s in some]))
+
+    clips = dict.fromkeys(s.clip for s in found)
+    return {
+        "auc": _mean([pooled([s for s in found if s.clip == clip]) for clip in clips]),
+        "auc_pooled": pooled(found),
+    }
 
 
 def _sign(sampled: Sampled, i: int) -> Array:

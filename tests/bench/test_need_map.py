@@ -64,9 +64,25 @@ def test_a_clip_is_sampled_under_each_kind_of_hints():
     trust = SIGNS.index("trust")
     assert told.signs[:, trust].mean() > 0.5 > pointed.signs[:, trust].mean() > unasked.signs[:, trust].mean() == 0
     table = summarise(found)
-    assert set(table) == set(CASES)
+    assert set(table) == {*CASES, "together"}
     assert set(table["points"]["of"]) == set(SIGNS)
     assert table["unasked"]["wrong"] == pytest.approx(unasked.wrong.mean())
+
+
+def test_kinds_of_hints_are_judged_together_too():
+    """Two kinds of which the map ranks nothing within, but knows that one is wrong and the other is not."""
+    hinted, bare = (np.zeros((400, len(SIGNS)), np.float32) for _ in range(2))
+    hinted[:, SIGNS.index("trust")] = 1
+    bare[:, SIGNS.index("deviation")] = 40
+    frame = np.zeros(400, np.int64)
+    found = [
+        Sampled("one", "reference", hinted, np.zeros(400, np.float32), frame),
+        Sampled("one", "points", bare, np.full(400, 9, np.float32), frame),
+        Sampled("one", "unasked", bare, np.full(400, 9, np.float32), frame),
+    ]
+    table = summarise(found)
+    assert np.isnan(table["points"]["auc"])
+    assert table["together"] == {"auc": 1.0, "auc_pooled": 1.0}
 
 
 def test_a_clip_without_wrong_pixels_says_nothing():
