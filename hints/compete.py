@@ -31,10 +31,14 @@ CARRIED_UPON = 0.5
 SIGMA_LUMA, SMOOTHNESS = 2.0, 400.0
 # What others claim too counts this little beside what is held alone.
 DOUBTFUL = np.float32(0.02)
+# Power of tenure in the claims, and the least that counts: who was there before, by the film's motion, has the better
+# claim, for of two dark coats that cross each looks to the other's outline like its own.
+BY_TENURE, LEAST_TENURE = np.float32(8), np.float32(0.02)
 # Power of the claims: the surer one takes nearly all, two equal ones share.
 DECIDED = 4
 # Logarithm by which a mask painted on this very frame outweighs what was carried there, or was painted before it.
 PAINTED = 60.0
+NO_CLAIM = np.float32(-1e6)
 
 Pairs = Collection[tuple[int, int]]
 Group = tuple[str, ...]
@@ -133,6 +137,7 @@ def contested(layers: Sequence[Layer], beside: Pairs, painted: Collection[int], 
     for i in meeting:
         those = (i, *rivals[i])
         cover, claim = np.stack([covers[j] for j in those]), np.stack([claims[j] for j in those])
+        claim[cover == 0] = NO_CLAIM  # who is not there outweighs nobody, however sure elsewhere
         share = np.exp(claim - claim.max(axis=0))
         lost = cover * (1 - share / _sum(share))
         giving = _sum(lost)
@@ -157,6 +162,8 @@ def _claims(
         alone.append((np.maximum(cover - others, 0) + DOUBTFUL * cover) * trust)
     spread = smooth(luma, np.stack(alone), sigma_luma=SIGMA_LUMA, smoothness=SMOOTHNESS, sweeps=2)
     claims = DECIDED * np.log(np.maximum(spread, np.float32(1e-6)))
+    tenure = np.stack([_over(layers[i].box, layers[i].since_keyframe, luma.shape) for i in covers])
+    claims += BY_TENURE * np.log(np.maximum(tenure, LEAST_TENURE))
     return {
         i: np.full(luma.shape, PAINTED * (i + 1), np.float32) if i in painted else claim
         for i, claim in zip(covers, claims, strict=True)

@@ -45,6 +45,8 @@ class Layer:
         cover: share of each pixel that is meant  [(bh, bw) float32 [0, 1]]
         trust: how far that is known              [(bh, bw) float32 [0, 1]]
         spreads: whether it speaks for more than its own pixels
+        tenure: how far a region's place goes back to a keyframe, and was not won on the way  [(bh, bw) float32 [0, 1]];
+            None: all the way
     """
 
     box: Box
@@ -52,6 +54,12 @@ class Layer:
     cover: Array
     trust: Array
     spreads: bool = False
+    tenure: Array | None = None
+
+    @property
+    def since_keyframe(self) -> Array:
+        """Tenure as a plane  [(bh, bw) float32 [0, 1]]."""
+        return np.ones_like(self.cover) if self.tenure is None else self.tenure
 
 
 def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
@@ -67,13 +75,16 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
     if len(layers) == 1:
         return layers[0]
     below, *rest = (_whole(layer, size) for layer in layers)
-    ab, cover, trust = below.ab, below.cover, below.trust
+    ab, cover, trust, tenure = below.ab, below.cover, below.trust, below.since_keyframe
     for layer in rest:
         share = layer.cover / np.maximum(layer.cover + (1 - layer.cover) * cover, np.float32(1e-9))
         ab = ab + share[..., None] * (layer.ab - ab)
-        trust = np.where(layer.cover >= cover, layer.trust, trust)
+        trust, tenure = (
+            np.where(layer.cover >= cover, mine, other)
+            for mine, other in ((layer.trust, trust), (layer.since_keyframe, tenure))
+        )
         cover = np.maximum(cover, layer.cover)
-    return Layer(_everywhere(size), ab, cover, trust, below.spreads)
+    return Layer(_everywhere(size), ab, cover, trust, below.spreads, tenure)
 
 
 def lay_over(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
@@ -110,16 +121,18 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
     power = 3 if sides[0][0].spreads else 1
     voices = [layer.trust**power * np.float32(loud) for layer, loud in whole]
     total = np.maximum(np.sum(np.stack(voices), axis=0), np.float32(1e-9))
-    cover, trust, weight = (np.zeros(size, np.float32) for _ in range(3))
+    cover, trust, weight, tenure = (np.zeros(size, np.float32) for _ in range(4))
     ab = np.zeros((*size, 2), np.float32)
     for (layer, _), voice in zip(whole, voices, strict=True):
         share = voice / total
         cover += share * layer.cover
         trust += share * layer.trust
         weight += share * layer.cover
+        tenure += share * layer.cover * layer.since_keyframe
         ab += (share * layer.cover)[..., None] * layer.ab
     ab /= np.maximum(weight, np.float32(1e-9))[..., None]
-    return Layer(_everywhere(size), ab, cover, trust, sides[0][0].spreads)
+    tenure /= np.maximum(weight, np.float32(1e-9))
+    return Layer(_everywhere(size), ab, cover, trust, sides[0][0].spreads, tenure)
 
 
 def compose(
@@ -216,4 +229,6 @@ def _whole(layer: Layer, size: tuple[int, int]) -> Layer:
     ab, cover = np.zeros((*size, 2), np.float32), np.zeros(size, np.float32)
     trust = np.full(size, float(layer.trust.mean()) if layer.trust.size else 0.0, np.float32)
     ab[layer.box], cover[layer.box], trust[layer.box] = layer.ab, layer.cover, layer.trust
-    return Layer(_everywhere(size), ab, cover, trust, layer.spreads)
+    tenure = np.ones(size, np.float32)
+    tenure[layer.box] = layer.since_keyframe
+    return Layer(_everywhere(size), ab, cover, trust, layer.spreads, tenure)

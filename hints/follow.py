@@ -16,7 +16,7 @@ from hints.likeness import Likeness
 from hints.outline import Outline
 from hints.propagate import Carrier, Step, resized, walking_size
 
-# Planes as `hints.layers.on_frame` takes them [(1 or 3, H, W) float32], and their trust [(H, W) float32 [0, 1]].
+# Planes as `hints.layers.on_frame` takes them [(1 to 3, H, W) float32], and their trust [(H, W) float32 [0, 1]].
 Told = tuple[Array, Array]
 
 
@@ -59,8 +59,8 @@ class Masks:
             if outline is None:
                 told.append((resized(carried, size)[None], resized(step.trust, size)))
             else:
-                cover, trust = outline.advance(step, luma, carried, look)
-                told.append((cover[None], trust))
+                cover, trust, tenure = outline.advance(step, luma, carried, look)
+                told.append((np.stack([cover, tenure]), trust))
         return told
 
 

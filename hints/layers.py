@@ -18,7 +18,7 @@ from hints.footprint import footprint
 from hints.hint import Hint
 from hints.propagate import box_about, crisp
 
-VERSION = 1
+VERSION = 2
 _STEPS = np.float32(255)
 _AB_STEPS = np.float32(64)
 # Around a mask this much is kept as well, so that its neighbour keyframe can say where it is not [px].
@@ -38,6 +38,7 @@ class Kept:
         cover: share of each pixel that is meant  [(bh, bw) float32 [0, 1] in steps of 1/255]
         trust: how far that is known              [(bh, bw) float32 [0, 1] in steps of 1/255]
         ab: chroma of a reference                 [(bh, bw, 2) float32 Lab a* b* in steps of 1/64], or None
+        tenure: how far a mask's place goes back to the keyframe  [(bh, bw) float32 [0, 1] in steps of 1/255]; None: all
     """
 
     top: int
@@ -45,6 +46,7 @@ class Kept:
     cover: Array
     trust: Array
     ab: Array | None
+    tenure: Array | None = None
 
     @property
     def box(self) -> tuple[slice, slice]:
@@ -88,7 +90,7 @@ def planes_of(hint: Hint, source_size: tuple[int, int], size: tuple[int, int]) -
 
 def on_keyframe(hint: Hint, planes: Array) -> Arrays:
     """A track on its keyframe, where it is fully known."""
-    return _pack(planes[0], np.ones_like(planes[0]), planes[1:] if hint.image is not None else None)
+    return _pack(hint, planes, np.ones_like(planes[0]))
 
 
 def on_frame(hint: Hint, planes: Array, trust: Array) -> Arrays:
@@ -96,12 +98,13 @@ def on_frame(hint: Hint, planes: Array, trust: Array) -> Arrays:
 
     Args:
         hint: what is carried.
-        planes: as `hints.propagate.Carrier` gives them  [(1 or 3, h, w) float32]
+        planes: as `hints.follow.Follower` tells them    [(1 to 3, h, w) float32]: cover; then a reference's chroma,
+            or a mask's tenure where it has one
         trust: as the walk gives it                      [(h, w) float32 [0, 1]]
     """
     cover = np.clip(planes[0], 0, 1)
     cover = crisp(cover) if hint.mask is not None else dotted(cover)
-    return _pack(cover, trust, planes[1:] if hint.image is not None else None)
+    return _pack(hint, np.concatenate([cover[None], planes[1:]]), trust)
 
 
 def unpack(arrays: Arrays) -> Kept:
@@ -109,7 +112,8 @@ def unpack(arrays: Arrays) -> Kept:
     top, left = (int(v) for v in arrays["at"])
     cover, trust = (arrays[name].astype(np.float32) / _STEPS for name in ("cover", "trust"))
     ab = arrays["ab"].astype(np.float32) / _AB_STEPS if "ab" in arrays else None
-    return Kept(top, left, cover, trust, ab)
+    tenure = arrays["tenure"].astype(np.float32) / _STEPS if "tenure" in arrays else None
+    return Kept(top, left, cover, trust, ab, tenure)
 
 
 def dotted(cover: Array) -> Array:
@@ -117,7 +121,8 @@ def dotted(cover: Array) -> Array:
     return np.asarray(np.clip(cover * np.float32(1.5) - np.float32(0.1), 0, 1), np.float32)
 
 
-def _pack(cover: Array, trust: Array, ab: Array | None) -> Arrays:
+def _pack(hint: Hint, planes: Array, trust: Array) -> Arrays:
+    cover, *others = planes
     meant = (cover >= _LEAST_COVER) & (trust >= _LEAST_TRUST)
     box = box_about(meant, _MARGIN) or (slice(0, 0), slice(0, 0))
     cover = np.where(meant, cover, 0)[box]
@@ -126,7 +131,9 @@ def _pack(cover: Array, trust: Array, ab: Array | None) -> Arrays:
         "cover": np.rint(cover * _STEPS).astype(np.uint8),
         "trust": np.rint(np.clip(trust[box], 0, 1) * _STEPS).astype(np.uint8),
     }
-    if ab is not None:
-        steps = np.rint(np.clip(ab[(slice(None), *box)], -200, 200) * _AB_STEPS)
+    if hint.image is not None:
+        steps = np.rint(np.clip(planes[(slice(1, 3), *box)], -200, 200) * _AB_STEPS)
         packed["ab"] = np.ascontiguousarray(steps.astype(np.int16).transpose(1, 2, 0))
+    elif others:
+        packed["tenure"] = np.rint(np.clip(others[0][box], 0, 1) * _STEPS).astype(np.uint8)
     return packed

@@ -25,7 +25,7 @@ from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
 from hints.propagate import WALKING_LONG_SIDE, Part, Step, resized, size_within, walking_size
 
-VERSION = 6
+VERSION = 7
 Inside = NDArray[np.bool_]
 
 ASKED_LONG_SIDE = 240  # of the grid of places that are asked what they look like [px]
@@ -49,6 +49,7 @@ AGAINST = (1.5, 3.0)
 # like it must do so beyond doubt (odds), and be of its size within a factor.
 LOST, BEYOND_DOUBT, OF_ITS_SIZE = 0.05, 3.0, 4.0
 LEAST = 0.01  # cover below which nothing is there
+SETTLES = 1 / 96  # by how much a frame raises tenure: slowly, for what leaks in stays
 KNOWN = 0.95  # trust in what appearance is sure of
 
 
@@ -65,14 +66,14 @@ class Outline:
         self._size = walking_size(cover)
         self._draw = np.random.default_rng(0)
         self._painted, self._keyframe = cover, resized(cover, self._size)
-        self._cover = self._keyframe
+        self._cover = self._tenure = self._keyframe
         inside = self._cover > 0.5
         self._area = int(inside.sum())
         self._grid = asked_size(cover)
         self._classifier = Classifier(*self._samples(look, SAMPLES, 0.5))
         self._backdrop = Backdrop(luma, self._cover)
 
-    def advance(self, step: Step, luma: Array, carried: Array, look: Array) -> tuple[Array, Array]:
+    def advance(self, step: Step, luma: Array, carried: Array, look: Array) -> tuple[Array, Array, Array]:
         """Follow the region to the walk's next frame.
 
         Args:
@@ -82,11 +83,13 @@ class Outline:
             look: the frame's, as of `look_of`
 
         Returns:
-            Cover and trust  [(H, W) float32 [0, 1] each]
+            Cover, trust, and tenure: how far a place goes back, along the motion, to what the keyframe shows of the
+            region, and was not won on the way  [(H, W) float32 [0, 1] each]
         """
         before, mask, trust = step.before.of(self._cover), np.clip(carried, 0, 1), step.trust
         if (before > 0.5).sum() < LOST * self._area:
             self._cover = found = self._sought(look)
+            self._tenure = np.float32(SETTLES) * found
             self._backdrop.forget()
             return self._enlarged(step, luma, found, np.zeros_like(found))
         possible = self._around(np.maximum(before, mask) > 0.3, REACH_PX)
@@ -106,6 +109,7 @@ class Outline:
         found = _chance(heard) * possible
         kept = self._kept(mask, trust) * (1 - against)
         self._cover = found + kept * (mask - found)
+        self._tenure = self._cover * np.minimum(step.before.of(self._tenure) + np.float32(SETTLES), 1)
         self._classifier.learn(*self._samples(look, MORE_SAMPLES, SURE))
         self._backdrop.learn(step.luma, self._cover)
         return self._enlarged(step, luma, found, kept)
@@ -153,13 +157,13 @@ class Outline:
         chosen = self._choose(inside, np.abs(cover - np.float32(0.5)) >= sure - 0.5, counts)
         return look[chosen], inside.ravel()[chosen]
 
-    def _enlarged(self, step: Step, luma: Array, found: Array, kept: Array) -> tuple[Array, Array]:
-        """Cover and trust at the mask's size, the border along the luma's; away from the mask both are 0."""
-        cover, trust = np.zeros(luma.shape, np.float32), np.zeros(luma.shape, np.float32)
+    def _enlarged(self, step: Step, luma: Array, found: Array, kept: Array) -> tuple[Array, Array, Array]:
+        """Cover, trust and tenure at the mask's size, the border along the luma's; away from the mask all are 0."""
+        cover, trust, tenure = np.zeros((3, *luma.shape), np.float32)
         carried = kept * step.best.of(self._keyframe)
         part = Part.about(np.maximum(found, carried) > LEAST, luma.shape)
         if part is None:
-            return cover, trust
+            return cover, trust, tenure
         here, there = part.here, part.there
         sure = cv2.GaussianBlur(np.abs(2 * found - 1), (0, 0), 2.0) * (found > 0.5)
         small = np.dstack([found[here], sure[here]]).astype(np.float32)
@@ -170,7 +174,8 @@ class Outline:
             shown = shown + resized(kept[here], part.size) * (np.clip(painted, 0, 1) - shown)
         cover[there] = np.clip(shown, 0, 1)
         trust[there] = np.maximum(resized(step.trust[here], part.size), np.float32(KNOWN) * np.clip(up[..., 1], 0, 1))
-        return cover, trust
+        tenure[there] = resized(self._tenure[here], part.size)
+        return cover, trust, tenure
 
     def _choose(self, inside: Inside, sure: Inside, counts: tuple[int, int, int]) -> NDArray[np.intp]:
         """Places to learn from: of the region, near it, and anywhere else."""

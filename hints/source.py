@@ -283,7 +283,8 @@ class Carried:
         ab = kept.ab
         if ab is None:
             ab = asked(hint, self.hints, luma[kept.box], self._anchor(track)).ab
-        return Layer(kept.box, ab, kept.cover, kept.trust * np.float32(hint.strength), spreads=hint.mask is None)
+        trust = kept.trust * np.float32(hint.strength)
+        return Layer(kept.box, ab, kept.cover, trust, hint.mask is None, kept.tenure)
 
     def _anchor(self, track: Track) -> float | None:
         hint = track.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -65,6 +66,25 @@ def test_what_leaks_loses_to_the_one_whose_surface_it_is():
         assert won[1].cover[20:70, 64:80].min() > 0.95
         assert np.array_equal(won[0].cover[:, :64], left.cover[:, :64])
         assert np.array_equal(won[1].cover[:, 80:], right.cover[:, 80:])
+
+
+def test_who_claims_all_of_another_but_came_later_loses_it():
+    """Of two dark coats that cross, the outline of one may take both, and leave the other nothing that is its own."""
+    thief, owner = columns(20, 100), columns(64, 100, name="right")
+    stolen = np.where(np.arange(SIZE[1]) < 64, 1, 0.03) * np.ones(SIZE)
+    dark = np.full(SIZE, 20, np.float32)
+    won = contested([replace(thief, tenure=stolen.astype(np.float32)), owner], {(0, 1)}, (), dark)
+    assert won[0].cover[20:70, 64:100].max() < 0.05
+    assert won[1].cover[20:70, 64:100].min() > 0.95
+    assert contested([thief, owner], {(0, 1)}, (), dark)[0].cover[20:70, 64:80].min() > 0.5
+
+
+def test_who_was_painted_elsewhere_decides_no_contest_of_others():
+    left, right, apart = columns(20, 80), columns(64, 100, name="right"), columns(105, 120, name="upon")
+    alone = contested([left, right], {(0, 1)}, (), LUMA)
+    beside = contested([left, right, apart], {(0, 1), (0, 2), (1, 2)}, {2}, LUMA)
+    for one, other in zip(alone, beside[:2], strict=True):
+        assert other.cover == pytest.approx(one.cover, abs=1e-6)
 
 
 def test_covers_sum_to_one_at_most_and_stay_where_they_did():

@@ -18,6 +18,7 @@ from core.contract.progress import CancelToken, silent
 from core.models.colouriser import EmbeddedColouriser
 from hints.hint import Hint, HintSet
 from hints.picture import Mask
+from hints.region import Region
 from hints.source import Carried
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -111,6 +112,42 @@ def test_what_looks_the_same_and_moves_with_the_camera_is_not_the_regions(pan, k
     film.patch = film.patch - film.patch.mean() + film.ground.mean()
     by_motion, all_told = (overlap(film, carried(film, masked(film), looks), range(1, 12)) for looks in (None, Tones()))
     assert all_told > max(kept, by_motion + 0.07)
+
+
+class Twins(Film):
+    """The patch passes in front of another that looks the same and stands still."""
+
+    def other(self, n):
+        """What is seen of the one that stands  [(h, w) bool]."""
+        yy, xx = np.mgrid[: SIZE[0], : SIZE[1]]
+        return (((xx - 74) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1) & ~self.mask(n)
+
+    def _luma(self, n):
+        luma = self.ground
+        standing = ((np.mgrid[: SIZE[0], : SIZE[1]][1] - 74) / 18) ** 2
+        standing = standing + ((np.mgrid[: SIZE[0], : SIZE[1]][0] - 48) / 22) ** 2 <= 1
+        for mask, patch in ((standing, shifted(self.patch, 44)), (self.mask(n), shifted(self.patch, self.step * n))):
+            soft = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
+            luma = luma + soft * (patch - luma)
+        return luma.astype(np.float32)
+
+
+def test_of_two_that_look_alike_and_cross_each_keeps_its_colour():
+    film = Twins(16, step=4.0)
+    film.looks = Tones()
+    hints = tuple(
+        Hint(name, 0, "region", region=name, mask=Mask.of(inside))
+        for name, inside in (("walks", film.mask(0)), ("stands", film.other(0)))
+    )
+    regions = (Region("walks", "walks", "#a04030"), Region("stands", "stands", "#3050a0"))
+    source = Carried(HintSet(regions, hints), film.timeline, SIZE, film, Memory())
+    source.carry(film.timeline.shots[0], silent, CancelToken())
+    for n in range(1, 16):
+        field = source.field(n)
+        warm, said = field.ab[..., 1] > 0, field.weight > 0.3
+        if n <= 5 or n >= 14:  # before they meet, and when they have parted
+            assert (warm & said)[film.mask(n)].mean() > 0.6
+            assert (~warm & said)[film.other(n)].mean() > 0.6
 
 
 def test_the_same_film_gives_the_same_outline_to_the_bit():
