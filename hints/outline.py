@@ -25,7 +25,7 @@ from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
 from hints.propagate import WALKING_LONG_SIDE, Part, Step, resized, size_within, walking_size
 
-VERSION = 7
+VERSION = 8
 Inside = NDArray[np.bool_]
 
 ASKED_LONG_SIDE = 240  # of the grid of places that are asked what they look like [px]
@@ -48,6 +48,9 @@ AGAINST = (1.5, 3.0)
 # A region of which less than this share of its keyframe's area is left is looked for in the whole frame. What looks
 # like it must do so beyond doubt (odds), and be of its size within a factor.
 LOST, BEYOND_DOUBT, OF_ITS_SIZE = 0.05, 3.0, 4.0
+# A region leaves when less than this share of its keyframe's area still goes back to it, and of that this share at the
+# least lies so near to the picture's edge [px at 320]; it has left when of what is followed no more than the last does.
+LEAVING, AT_EDGE, EDGE_PX, GONE = 0.6, 0.6, 24, 0.15
 LEAST = 0.01  # cover below which nothing is there
 SETTLES = 1 / 96  # by how much a frame raises tenure: slowly, for what leaks in stays
 KNOWN = 0.95  # trust in what appearance is sure of
@@ -69,6 +72,7 @@ class Outline:
         self._cover = self._tenure = self._keyframe
         inside = self._cover > 0.5
         self._area = int(inside.sum())
+        self._leaving = self._gone = False
         self._grid = asked_size(cover)
         self._classifier = Classifier(*self._samples(look, SAMPLES, 0.5))
         self._backdrop = Backdrop(luma, self._cover)
@@ -88,8 +92,10 @@ class Outline:
         """
         before, mask, trust = step.before.of(self._cover), np.clip(carried, 0, 1), step.trust
         if (before > 0.5).sum() < LOST * self._area:
+            self._gone = self._gone or self._leaving
             self._cover = found = self._sought(look)
             self._tenure = np.float32(SETTLES) * found
+            self._leaving, self._gone = False, self._gone and not found.any()
             self._backdrop.forget()
             return self._enlarged(step, luma, found, np.zeros_like(found))
         possible = self._around(np.maximum(before, mask) > 0.3, REACH_PX)
@@ -110,9 +116,25 @@ class Outline:
         kept = self._kept(mask, trust) * (1 - against)
         self._cover = found + kept * (mask - found)
         self._tenure = self._cover * np.minimum(step.before.of(self._tenure) + np.float32(SETTLES), 1)
+        if self._has_left():
+            self._gone, nothing = True, np.zeros_like(found)
+            self._cover = self._tenure = nothing
+            self._classifier.forget()  # it learned on from what was taken for the region
+            self._backdrop.forget()
+            return self._enlarged(step, luma, nothing, nothing)
         self._classifier.learn(*self._samples(look, MORE_SAMPLES, SURE))
         self._backdrop.learn(step.luma, self._cover)
         return self._enlarged(step, luma, found, kept)
+
+    def _has_left(self) -> bool:
+        """Whether what goes back to the keyframe has gone over the picture's edge; what is still followed is not it."""
+        edge = max(1, round(EDGE_PX * max(self._size) / WALKING_LONG_SIDE))
+        own, inner = (float(part.sum()) for part in (self._tenure, self._tenure[edge:-edge, edge:-edge]))
+        if own < LEAVING * self._area:
+            self._leaving = self._leaving or inner < (1 - AT_EDGE) * own
+        else:
+            self._leaving = False
+        return self._leaving and own < GONE * float(self._cover.sum())
 
     def _told(self, step: Step, before: Array) -> Array:
         """Odds by how places move, and by whether they show what stood behind  [(h, w) float32]."""
@@ -132,6 +154,8 @@ class Outline:
         for label in range(1, count):
             here = labels == label
             like = float(np.percentile(odds[here], 75))
+            if self._gone and not _at_edge(here):
+                continue  # what has left comes back where it can
             if like > much and 1 / OF_ITS_SIZE < facts[label, cv2.CC_STAT_AREA] / self._area < OF_ITS_SIZE:
                 best, much = here.astype(np.float32), like
         return np.asarray(cv2.GaussianBlur(best, (0, 0), 1.0), np.float32)
@@ -239,6 +263,11 @@ class Classifier:
         self._later = tuple(KEPT * old + (1 - KEPT) * new for old, new in zip(self._later, sums, strict=True))
         self._solve()
 
+    def forget(self) -> None:
+        """Know the keyframe alone."""
+        self._later = tuple(np.zeros_like(part) for part in self._first)
+        self._solve()
+
     def odds(self, look: Array) -> Array:
         """Natural logarithm of the odds that places are the region's  [(P,) float32]."""
         bent = look @ self._mix
@@ -275,6 +304,10 @@ def _tones(luma: Array) -> list[Array]:
         slope = cv2.Sobel(soft, cv2.CV_32F, dx, dy) / np.float32(20)
         planes.append(np.sqrt(cv2.GaussianBlur(slope * slope, (0, 0), 3.0)))
     return [np.asarray(plane, np.float32) for plane in planes]
+
+
+def _at_edge(inside: Inside) -> bool:
+    return bool(inside[[0, -1]].any() or inside[:, [0, -1]].any())
 
 
 def _odds(share: Array) -> Array:

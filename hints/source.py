@@ -28,7 +28,7 @@ from hints.meet import Meetings
 from hints.propagate import Motion
 from hints.track import Track, group_of, tracks_of
 
-VERSION = 4
+VERSION = 5
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere

@@ -150,6 +150,31 @@ def test_of_two_that_look_alike_and_cross_each_keeps_its_colour():
             assert (~warm & said)[film.other(n)].mean() > 0.6
 
 
+class Leaving(Twins):
+    """The patch goes out of the picture, past the one that looks the same."""
+
+    def mask(self, n):
+        yy, xx = np.mgrid[: SIZE[0], : SIZE[1]]
+        return ((xx - 30 + self.step * n) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1
+
+    def _luma(self, n):
+        yy, xx = np.mgrid[: SIZE[0], : SIZE[1]]
+        standing = ((xx - 74) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1
+        luma = self.ground
+        for mask, dx in ((standing, 44.0), (self.mask(n), -self.step * n)):
+            soft = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
+            luma = luma + soft * (shifted(self.patch, dx) - luma)
+        return luma.astype(np.float32)
+
+
+def test_what_has_left_the_picture_is_not_taken_for_what_looks_like_it():
+    film = Leaving(26, step=2.5)
+    source = carried(film, masked(film), Tones())
+    assert overlap(film, source, range(1, 15)) > 0.85
+    assert not film.mask(20).any()
+    assert not any(covers(source, source.tracks[0], n).any() for n in range(20, 26))
+
+
 def test_the_same_film_gives_the_same_outline_to_the_bit():
     film = Film(5, step=6.0)
     one, two = (carried(film, masked(film), Tones()) for _ in range(2))
