@@ -90,7 +90,7 @@ def planes_of(hint: Hint, source_size: tuple[int, int], size: tuple[int, int]) -
 
 def on_keyframe(hint: Hint, planes: Array) -> Arrays:
     """A track on its keyframe, where it is fully known."""
-    return _pack(hint, planes, np.ones_like(planes[0]))
+    return _pack(hint, planes[0], planes[1:], np.ones_like(planes[0]))
 
 
 def on_frame(hint: Hint, planes: Array, trust: Array) -> Arrays:
@@ -104,7 +104,7 @@ def on_frame(hint: Hint, planes: Array, trust: Array) -> Arrays:
     """
     cover = np.clip(planes[0], 0, 1)
     cover = crisp(cover) if hint.mask is not None else dotted(cover)
-    return _pack(hint, np.concatenate([cover[None], planes[1:]]), trust)
+    return _pack(hint, cover, planes[1:], trust)
 
 
 def unpack(arrays: Arrays) -> Kept:
@@ -121,8 +121,7 @@ def dotted(cover: Array) -> Array:
     return np.asarray(np.clip(cover * np.float32(1.5) - np.float32(0.1), 0, 1), np.float32)
 
 
-def _pack(hint: Hint, planes: Array, trust: Array) -> Arrays:
-    cover, *others = planes
+def _pack(hint: Hint, cover: Array, others: Array, trust: Array) -> Arrays:
     meant = (cover >= _LEAST_COVER) & (trust >= _LEAST_TRUST)
     box = box_about(meant, _MARGIN) or (slice(0, 0), slice(0, 0))
     cover = np.where(meant, cover, 0)[box]
@@ -132,8 +131,8 @@ def _pack(hint: Hint, planes: Array, trust: Array) -> Arrays:
         "trust": np.rint(np.clip(trust[box], 0, 1) * _STEPS).astype(np.uint8),
     }
     if hint.image is not None:
-        steps = np.rint(np.clip(planes[(slice(1, 3), *box)], -200, 200) * _AB_STEPS)
+        steps = np.rint(np.clip(others[(slice(None), *box)], -200, 200) * _AB_STEPS)
         packed["ab"] = np.ascontiguousarray(steps.astype(np.int16).transpose(1, 2, 0))
-    elif others:
+    elif len(others):
         packed["tenure"] = np.rint(np.clip(others[0][box], 0, 1) * _STEPS).astype(np.uint8)
     return packed

@@ -130,10 +130,7 @@ class Outline:
         """Whether what goes back to the keyframe has gone over the picture's edge; what is still followed is not it."""
         edge = max(1, round(EDGE_PX * max(self._size) / WALKING_LONG_SIDE))
         own, inner = (float(part.sum()) for part in (self._tenure, self._tenure[edge:-edge, edge:-edge]))
-        if own < LEAVING * self._area:
-            self._leaving = self._leaving or inner < (1 - AT_EDGE) * own
-        else:
-            self._leaving = False
+        self._leaving = own < LEAVING * self._area and (self._leaving or inner < (1 - AT_EDGE) * own)
         return self._leaving and own < GONE * float(self._cover.sum())
 
     def _told(self, step: Step, before: Array) -> Array:
@@ -153,9 +150,9 @@ class Outline:
         best, much = np.zeros((height, width), np.float32), BEYOND_DOUBT
         for label in range(1, count):
             here = labels == label
-            like = float(np.percentile(odds[here], 75))
             if self._gone and not _at_edge(here):
                 continue  # what has left comes back where it can
+            like = float(np.percentile(odds[here], 75))
             if like > much and 1 / OF_ITS_SIZE < facts[label, cv2.CC_STAT_AREA] / self._area < OF_ITS_SIZE:
                 best, much = here.astype(np.float32), like
         return np.asarray(cv2.GaussianBlur(best, (0, 0), 1.0), np.float32)

@@ -81,18 +81,18 @@ class Prepared:
             Features of each, as of `core.models.colouriser.Looks`  [(h', w', C) float32 each]
         """
         assert self._looks is not None  # asked for only where somebody looks
-        keys = [self._features_key(n, longest) for n in frames]
-        held = {n: arrays for n, key in zip(frames, keys, strict=True) if (arrays := self._store.get(key)) is not None}
-        missing = {n: key for n, key in zip(frames, keys, strict=True) if n not in held}
+        keys = {n: self._features_key(n, longest) for n in frames}
+        held = {n: arrays for n, key in keys.items() if (arrays := self._store.get(key)) is not None}
+        missing = [n for n in keys if n not in held]
         if missing:
             shown = [_shown(self._motion.luma(n), longest) for n in missing]
             if isinstance(self._looks, LooksTogether):
                 seen = self._looks.features_together(np.stack(shown))
             else:
                 seen = [self._looks.features(luma) for luma in shown]
-            for (n, key), features in zip(missing.items(), seen, strict=True):
+            for n, features in zip(missing, seen, strict=True):
                 held[n] = {"features": features.astype(np.float16)}
-                self._store.put(key, held[n])
+                self._store.put(keys[n], held[n])
         return [held[n]["features"].astype(np.float32) for n in frames]
 
     @property

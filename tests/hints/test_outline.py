@@ -114,21 +114,29 @@ def test_what_looks_the_same_and_moves_with_the_camera_is_not_the_regions(pan, k
     assert all_told > max(kept, by_motion + 0.07)
 
 
+def oval(x):
+    """The patch's shape with its middle in column ``x``  [(h, w) bool]."""
+    yy, xx = np.mgrid[: SIZE[0], : SIZE[1]]
+    return ((xx - x) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1
+
+
 class Twins(Film):
     """The patch passes in front of another that looks the same and stands still."""
 
+    way = 1
+
+    def mask(self, n):
+        return oval(30 + self.way * self.step * n)
+
     def other(self, n):
         """What is seen of the one that stands  [(h, w) bool]."""
-        yy, xx = np.mgrid[: SIZE[0], : SIZE[1]]
-        return (((xx - 74) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1) & ~self.mask(n)
+        return oval(74) & ~self.mask(n)
 
     def _luma(self, n):
         luma = self.ground
-        standing = ((np.mgrid[: SIZE[0], : SIZE[1]][1] - 74) / 18) ** 2
-        standing = standing + ((np.mgrid[: SIZE[0], : SIZE[1]][0] - 48) / 22) ** 2 <= 1
-        for mask, patch in ((standing, shifted(self.patch, 44)), (self.mask(n), shifted(self.patch, self.step * n))):
+        for mask, dx in ((oval(74), 44.0), (self.mask(n), self.way * self.step * n)):
             soft = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
-            luma = luma + soft * (patch - luma)
+            luma = luma + soft * (shifted(self.patch, dx) - luma)
         return luma.astype(np.float32)
 
 
@@ -151,20 +159,9 @@ def test_of_two_that_look_alike_and_cross_each_keeps_its_colour():
 
 
 class Leaving(Twins):
-    """The patch goes out of the picture, past the one that looks the same."""
+    """The patch goes out of the picture, away from the one that looks the same."""
 
-    def mask(self, n):
-        yy, xx = np.mgrid[: SIZE[0], : SIZE[1]]
-        return ((xx - 30 + self.step * n) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1
-
-    def _luma(self, n):
-        yy, xx = np.mgrid[: SIZE[0], : SIZE[1]]
-        standing = ((xx - 74) / 18) ** 2 + ((yy - 48) / 22) ** 2 <= 1
-        luma = self.ground
-        for mask, dx in ((standing, 44.0), (self.mask(n), -self.step * n)):
-            soft = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)
-            luma = luma + soft * (shifted(self.patch, dx) - luma)
-        return luma.astype(np.float32)
+    way = -1
 
 
 def test_what_has_left_the_picture_is_not_taken_for_what_looks_like_it():
