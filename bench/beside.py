@@ -8,6 +8,9 @@ Differences are in 8-bit steps of the finished picture. Where the network's answ
 equal can fall to both sides of a step, and the road back from Y'UV makes up to three of it. So their program's picture
 is also compared with itself, memory laid out in another order (``own_difference``): no two that sum in another order
 are nearer than that.
+
+Ours is the faithful road, which is there to be compared. The road that colours films, in float and in whatever order is
+soonest done, is timed beside both (``house_ratio``), where a model has one.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from skimage import data as pictures
 
 from bench.part import Part, in_turn, serve
 from core.errors import InputError, PochoirError
+from core.film.colour import join, luma_of
 from core.models import ddcolor, deoldify, edvr, siggraph17, upscaler
 from core.models.shelf import card_of
 
@@ -95,8 +99,8 @@ def run(
 
     Returns:
         ``cases``: one for each pair; of one that could not be measured, what is ``missing``. ``summary``: ``ratio`` of
-        seconds of processors (theirs by ours; ``clock_ratio``, by the clock, is only right where nothing else computes)
-        and ``same``, by model.
+        seconds of processors (theirs by ours; ``clock_ratio``, by the clock, is only right where nothing else
+        computes), ``house_ratio`` and ``same``, by model.
 
     Raises:
         InputError: there is no such folder.
@@ -123,11 +127,20 @@ def _of_pair(pair: Pair, checkout: Path, work: Path, seed: int, rounds: int) -> 
     shown = picture(pair.model)
     np.save(work / "shown.npy", shown)
     theirs = ["-m", "bench.authors", pair.model, str(checkout), str(work), pair.file, str(RENDER_FACTOR), str(seed)]
-    return measure(pair, shown, theirs, ["-m", "bench.beside", pair.model, str(work)], work, rounds)
+    ours = ["-m", "bench.beside", pair.model, str(work)]
+    house = [*ours, "house"] if pair.model not in edvr.VARIANTS else None
+    return measure(pair, shown, theirs, ours, work, rounds, house=house)
 
 
 def measure(
-    pair: Pair, shown: Array, theirs: Sequence[str], ours: Sequence[str], work: Path, rounds: int
+    pair: Pair,
+    shown: Array,
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    work: Path,
+    rounds: int,
+    *,
+    house: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Measure two parts that leave their pictures in a folder, as ``theirs.npy``, ``again.npy`` and ``ours.npy``.
 
@@ -138,6 +151,7 @@ def measure(
         ours: the same of the other
         work: the folder
         rounds: how often each is timed
+        house: arguments that make a third part, which is timed only
 
     Returns:
         The case; what is ``missing`` where one could not start.
@@ -145,7 +159,7 @@ def measure(
     about = {"model": pair.model, "size": f"{shown.shape[-2]}x{shown.shape[-3]}"}
     with ExitStack() as stack:
         parts = []
-        for who, command in (("theirs", theirs), ("ours", ours)):
+        for who, command in (("theirs", theirs), ("ours", ours), *([("house", house)] if house else [])):
             part = Part(f"{pair.model} {who}", command)
             stack.callback(part.close)
             try:
@@ -154,11 +168,13 @@ def measure(
                 return about | {"missing": str(error)}
             parts.append(part)
         in_turn(parts, rounds)
-        their, our = (part.case() for part in parts)
+        their, our, *others = (part.case() for part in parts)
         note = parts[0].about.get("note", "")
     left = {name: np.load(work / f"{name}.npy") for name in ("theirs", "ours", "again")}
     found = compared(left["theirs"], left["ours"], left["again"], shown)
     ratios = {"ratio": their["cpu_s"] / our["cpu_s"], "clock_ratio": their["s_per_frame"] / our["s_per_frame"]}
+    if others:
+        ratios["house_ratio"] = their["cpu_s"] / others[0]["cpu_s"]
     times = {
         f"{who} {what}": case[what]
         for what in ("s_per_frame", "cpu_s", "rss_mb")
@@ -218,10 +234,11 @@ def picture(model: str) -> Array:
 
 
 def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Ratio and sameness by model, of the pairs that were measured."""
+    """Ratios and sameness by model, of the pairs that were measured."""
     done = [case for case in cases if "missing" not in case]
     return {
         "ratio": {case["model"]: case["ratio"] for case in done},
+        "house_ratio": {case["model"]: case["house_ratio"] for case in done if "house_ratio" in case},
         "same": {case["model"]: case["same"] for case in done},
         "missing": sum("missing" in case for case in cases),
     }
@@ -230,28 +247,37 @@ def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
 # --- our part of a pair -----------------------------------------------------------------------------------------
 
 
-def ours(model: str, folder: Path) -> Callable[[Array], Array]:
-    """A model of the shelf from picture to picture, as `picture` gives it."""
+def ours(model: str, folder: Path, *, house: bool = False) -> Callable[[Array], Array]:
+    """A model of the shelf from picture to picture, as `picture` gives it, on the faithful road or on the house's."""
+    if model in edvr.VARIANTS:
+        network = upscaler.load(edvr.VARIANTS[model], folder, device="cpu")
+        return lambda frames: network.enlarge(list(_unit(frames)), len(frames) // 2)
+    colouriser: deoldify.DeOldify | ddcolor.DDColor | siggraph17.SIGGRAPH17
     if model in deoldify.VARIANTS:
-        return deoldify.DeOldify.load(model, folder, render_factor=RENDER_FACTOR, device="cpu").faithful
-    if model in ddcolor.VARIANTS:
-        return ddcolor.DDColor.load(model, folder, device="cpu").faithful
-    if model == siggraph17.SIGGRAPH17.name:
-        return siggraph17.SIGGRAPH17.load(folder, device="cpu").faithful
-    network = upscaler.load(edvr.VARIANTS[model], folder, device="cpu")
-    return lambda frames: network.enlarge(list(_unit(frames)), len(frames) // 2)
+        colouriser = deoldify.DeOldify.load(model, folder, render_factor=RENDER_FACTOR, device="cpu")
+    elif model in ddcolor.VARIANTS:
+        colouriser = ddcolor.DDColor.load(model, folder, device="cpu")
+    else:
+        colouriser = siggraph17.SIGGRAPH17.load(folder, device="cpu")
+
+    def coloured(frame: Array) -> Array:
+        luma = luma_of(frame.astype(np.float32) / np.float32(255))
+        return join(luma, colouriser.predict(luma))
+
+    return coloured if house else colouriser.faithful
 
 
 def _unit(frames: Array) -> Iterator[NDArray[np.float32]]:
     return (frame.astype(np.float32) / np.float32(255) for frame in frames)
 
 
-def main(model: str, work: str) -> None:
-    """Leave the picture in the folder, then make it as often as told."""
+def main(model: str, work: str, road: str = "faithful") -> None:
+    """Leave the picture in the folder where the road is the faithful one, then make it as often as told."""
     folder = Path(work)
     shown = np.load(folder / "shown.npy")
-    made = ours(model, folder)
-    np.save(folder / "ours.npy", made(shown))
+    made = ours(model, folder, house=road == "house")
+    if road == "faithful":
+        np.save(folder / "ours.npy", made(shown))
 
     def go() -> int:
         made(shown)

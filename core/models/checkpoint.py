@@ -220,7 +220,9 @@ def fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         elif leaf == "weight_g":
             v = _part(published, stem, "weight_v")
             length = torch.linalg.vector_norm(v.flatten(1), dim=1).reshape(-1, *[1] * (v.ndim - 1))
-            plain[f"{stem}.weight"] = v * (tensor.reshape(length.shape) / _not_zero(length, stem))
+            _not_zero(length, stem)
+            # By the function that the authors' programs call, for another order of sums is another last bit.
+            plain[f"{stem}.weight"] = torch._weight_norm(v, tensor.reshape(length.shape), 0)
         elif leaf not in ("weight_u", "weight_v", COUNTER):
             plain[name] = tensor
     return plain

@@ -40,7 +40,7 @@ def test_folded_norms_give_what_torch_gives(normed):
     load_into(net, normed.state_dict(), where="memory")
     x = torch.randn(1, 3, 17, 13)
     with torch.no_grad():
-        torch.testing.assert_close(net(x), normed(x), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(net(x), normed(x), rtol=0, atol=0)  # to the bit: the faithful roads count on it
 
 
 def test_a_network_without_memory_takes_the_weights(normed):

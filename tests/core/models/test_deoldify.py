@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from core.contract.plugins import Plugins
 from core.errors import InputError, ModelMissingError, ShapeError, WeightsError
@@ -13,7 +14,7 @@ from core.film.colour import luma_of, srgb_to_lab
 from core.models import deoldify
 from core.models.checkpoint import load_into
 from core.models.deoldify import DeOldify, squeeze, transplant
-from core.models.deoldify_net import Generator, _Bottom
+from core.models.deoldify_net import Generator, _Attention, _Bottom, _Enlarge
 from tests.parity import Fixture, needs_parity, warm_up, within
 
 FIXTURES = {"wide": "deoldify_stable_video", "deep": "deoldify_artistic"}
@@ -128,6 +129,30 @@ def test_the_bottoms_product_is_a_convolution(layout):
     x = torch.randn(2, 24, 5, 7).to(memory_format=layout)
     wanted = F.conv2d(x.double(), product.weight.double(), padding=1)
     torch.testing.assert_close(product(x).double(), wanted, atol=1e-5, rtol=0)
+
+
+def test_laid_out_plainly_every_sum_is_the_published_one():
+    """What the network computes in an order of its own, it computes in the published order where memory is plain."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 64, 18, 22)
+    bottom, enlarge, attention = _Bottom(64, 48, 3, padding=1, bias=False), _Enlarge(64, 12, norm=False), _Attention(64)
+    attention.gamma.data.fill_(0.3)
+    with torch.inference_mode():
+        assert torch.equal(bottom(x), F.conv2d(x, bottom.weight, padding=1))
+        blur = nn.Sequential(nn.PixelShuffle(2), nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1))
+        assert torch.equal(enlarge(x), blur(F.relu(enlarge.conv(x))))
+        flat = x.view(1, 64, -1)
+        query, key, value = attention.query(flat), attention.key(flat), attention.value(flat)
+        seen = torch.bmm(value, F.softmax(torch.bmm(query.permute(0, 2, 1).contiguous(), key), dim=1))
+        assert torch.equal(attention(x), (attention.gamma * seen + flat).view(x.shape))
+
+
+def test_one_road_does_not_change_what_the_other_gives(small):
+    rgb = np.random.default_rng(2).integers(0, 256, (24, 30, 3), np.uint8)
+    luma = luma_of(rgb.astype(np.float32) / 255)
+    first = small.faithful(rgb), small.predict(luma)
+    np.testing.assert_array_equal(small.faithful(rgb), first[0])
+    np.testing.assert_array_equal(small.predict(luma), first[1])
 
 
 def test_training_mode_cannot_be_entered(small):
