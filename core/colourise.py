@@ -12,7 +12,7 @@ A frame's chroma is built in four steps, each at the smallest size that serves i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, cast
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from core.contract.params import number, registered
 from core.contract.plugins import Plugins
 from core.contract.progress import CancelToken, Report
-from core.contract.registry import Registry
+from core.contract.registry import Makers
 from core.contract.stage import Side, StageBase, StageContext, Window
 from core.film.colour import join, luma_of
 from core.film.shot import Shot
@@ -275,12 +275,9 @@ class Colourise(StageBase):
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 
-    def __init__(
-        self, makers: Registry[Callable[[str | None], Any]], flows: Registry[Callable[[str | None], Any]]
-    ) -> None:
+    def __init__(self, makers: Makers, flows: Makers) -> None:
         self._makers = makers
         self._flows = flows
-        self._made: dict[tuple[str, str | None], Colouriser] = {}
 
     def colouriser(self, name: str, device: str | None = None) -> Colouriser:
         """The colouriser of that name, made once.
@@ -288,9 +285,7 @@ class Colourise(StageBase):
         Raises:
             InputError: there is none of that name, or its weights are missing.
         """
-        if (name, device) not in self._made:
-            self._made[name, device] = cast(Colouriser, self._makers.get(name)(device))
-        return self._made[name, device]
+        return cast(Colouriser, self._makers.made(name, device))
 
     def carrier(self, name: str, device: str | None = None) -> Carries:
         """What carries hints where that colouriser colours: itself if it can, else the embedded one.
@@ -310,12 +305,12 @@ class Colourise(StageBase):
         able = (self.colouriser(n, device) for n in (name, "embedded"))
         return next((one for one in able if isinstance(one, Looks)), None)
 
-    def key_parts(self, params: ColouriseParams) -> tuple[Any, ...]:
+    def key_parts(self, params: ColouriseParams, device: str | None = None) -> tuple[Any, ...]:
         """The weights' hashes, of what finds motion too."""
-        colouriser, carrier = self.colouriser(params.colouriser), self.carrier(params.colouriser)
-        return (colouriser.fingerprint, carrier.fingerprint, self._flows.get(params.flow)(None).fingerprint)
+        colouriser, carrier = self.colouriser(params.colouriser, device), self.carrier(params.colouriser, device)
+        return (colouriser.fingerprint, carrier.fingerprint, self._flows.made(params.flow, device).fingerprint)
 
-    def radius(self, params: ColouriseParams) -> int:
+    def radius(self, params: ColouriseParams, device: str | None = None) -> int:
         """As far as the automatic colour is steadied."""
         return params.steady
 

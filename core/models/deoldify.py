@@ -33,6 +33,7 @@ from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
+from core.models.placed import Placed
 from core.models.shelf import find
 
 Plane = NDArray[np.float32]
@@ -69,16 +70,28 @@ VARIANTS = {
 class DeOldify:
     """One of DeOldify's generators with its weights. Fulfils the colouriser protocol.
 
+    Weights are read at the first frame, once; calls may come from any thread.
+
+    Args:
+        make: makes the generator with its weights
+        name: of `VARIANTS`
+        weights: what names those weights, for the fingerprint
+        render_factor: the network sees the picture stretched to a square of 16 times this
+        device: as `core.models.device.pick_device` takes it
+
     Attributes:
         name: ``deoldify`` (video), ``deoldify-stable`` or ``deoldify-artistic``.
         fingerprint: of weights, render factor and this module's version; for cache keys.
-        render_factor: the network sees the picture stretched to a square of 16 times this.
+        render_factor: as given.
         automatic_long_side: of that square; more luma than that tells it nothing.
+
+    Raises:
+        InputError: the render factor is out of bounds, or there is no such device.
     """
 
     def __init__(
         self,
-        network: Generator,
+        make: Callable[[], Generator],
         *,
         name: str,
         weights: str,
@@ -92,8 +105,7 @@ class DeOldify:
         self.fingerprint = fingerprint("deoldify", VERSION, name, weights, render_factor)
         self.automatic_long_side = render_factor * STEP
         self._device = pick_device(device)
-        # Channels last is a quarter faster on a CPU, and differs in the last bits only.
-        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = Placed(name, make, self._device)
 
     @classmethod
     def load(
@@ -104,7 +116,7 @@ class DeOldify:
         render_factor: int | None = None,
         device: str | None = None,
     ) -> DeOldify:
-        """Load a published checkpoint.
+        """Take a published checkpoint.
 
         Args:
             name: of `VARIANTS`
@@ -115,13 +127,12 @@ class DeOldify:
         Raises:
             InputError: the render factor is out of bounds, or there is no such device.
             ModelMissingError: the checkpoint is not there.
-            WeightsError: it is there, but damaged or of another model.
+            WeightsError: only at first use: it is damaged or of another model.
         """
         variant = VARIANTS[name]
         path = find(name, folder)
-        network = read_network(partial(Generator, variant.kind), path)
         return cls(
-            network,
+            partial(read_network, partial(Generator, variant.kind), path),
             name=name,
             weights=identity_of(path),
             render_factor=render_factor or variant.render_factor,
@@ -139,9 +150,8 @@ class DeOldify:
     ) -> DeOldify:
         """The same network with random weights, for measurements: its speed does not depend on them."""
         variant = VARIANTS[name]
-        network = drawn(partial(Generator, variant.kind), seed)
         return cls(
-            network,
+            partial(drawn, partial(Generator, variant.kind), seed),
             name=name,
             weights=f"random {seed}",
             render_factor=render_factor or variant.render_factor,
@@ -159,6 +169,7 @@ class DeOldify:
 
         Raises:
             ShapeError: luma is no plane.
+            WeightsError: the weights are not this network's.
 
         Source: Antic, DeOldify, `filters.py`, without its roundings to 8 bits.
         """
