@@ -10,8 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# What torch says of memory where it raises no error of its own kind for it (the CPU, Apple's MPS).
-_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+# What torch says of memory where it raises no error of its own kind for it: the CPU, Apple's MPS, NVIDIA's libraries.
+_WORDS = (
+    "can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
