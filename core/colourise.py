@@ -35,8 +35,10 @@ from core.models.colouriser import (
     Carries,
     Colouriser,
     Looks,
+    SeesSquares,
     automatic_chroma,
     load_colouriser,
+    square,
     working_size,
 )
 from core.solver import close_hints
@@ -106,6 +108,10 @@ class Motion(Protocol):
         """L* of frame ``n`` at working size  [(h, w) float32 [0, 100]]."""
         ...
 
+    def full(self, n: int) -> Array:
+        """L* of frame ``n`` at its own size  [(H, W) float32 [0, 100]]."""
+        ...
+
     def luma_key(self, n: int) -> str:
         """Content key of that luma."""
         ...
@@ -169,6 +175,23 @@ def automatic_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, 
     return working_size(*size, int(getattr(colouriser, "automatic_long_side", WORKING_LONG_SIDE)))
 
 
+def sees_whole(colouriser: Colouriser) -> bool:
+    """Whether a colouriser brings frames to its own size itself, and so is to be shown them as they are."""
+    return isinstance(colouriser, SeesSquares)
+
+
+def asked(luma: Array, colouriser: Colouriser) -> Array:
+    """A frame's luma as a colouriser is best asked for colour without hints  [(h, w) float32 [0, 100] L*].
+
+    Args:
+        luma: L*; of the whole frame where it `sees_whole`, else at any size not below what it is asked at.
+        colouriser: which network is asked.
+    """
+    if isinstance(colouriser, SeesSquares):
+        return square(luma, colouriser.automatic_square)
+    return resized(luma, automatic_size((luma.shape[0], luma.shape[1]), colouriser))
+
+
 def resized(plane: Array, size: tuple[int, int]) -> Array:
     """A plane brought down by area, or up linearly  [(h, w) or (h, w, c) float32]."""
     if plane.shape[:2] == size:
@@ -185,10 +208,20 @@ def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
         luma: L* at any size  [(H, W) float32 [0, 100]]
         colouriser: which network speaks.
     """
-    size = (luma.shape[0], luma.shape[1])
-    small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, working_size(*size))
-    raw = automatic_chroma(colouriser, small)
-    return Automatic(guide, raw if small.shape == guide.shape else upsample_chroma(small, raw, guide))
+    guide = resized(luma, working_size(luma.shape[0], luma.shape[1]))
+    return brought_to(guide, automatic_chroma(colouriser, asked(luma, colouriser)), luma)
+
+
+def brought_to(guide: Array, ab: Array, luma: Array) -> Automatic:
+    """An automatic pass brought to the size at which hints are carried.
+
+    Args:
+        guide: L* at that size                 [(h, w) float32 [0, 100]]
+        ab: chroma, at another size or at that [(h', w', 2) float32 Lab a* b*]
+        luma: L* that is not smaller than either, as far as there is one  [(H, W) float32 [0, 100]]
+    """
+    size = (ab.shape[0], ab.shape[1])
+    return Automatic(guide, ab if size == guide.shape else upsample_chroma(resized(luma, size), ab, guide))
 
 
 def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:

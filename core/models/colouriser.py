@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.errors import InputError, ShapeError
+from core.film.colour import luma_of
 from core.guided import upsample_chroma
 from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.distribution import likeliest, sharpened
+from core.models.grey import grey_of, scaled
 from core.models.kriging import Places, Samples, picture
 from core.models.network import AB_SCALE, BIN_CELL, MULTIPLE, ColourNet, Sight, input_planes, widths_of
 from core.models.ways import VARIABLE, choose, is_compiled, running
@@ -67,6 +69,13 @@ class Colouriser(Protocol):
             Chroma  [(h, w, 2) float32 CIE Lab D65, a* b*]
         """
         ...
+
+
+@runtime_checkable
+class SeesSquares(Protocol):
+    """A colouriser whose network sees every picture stretched to a square; unasked it is shown that (`square`)."""
+
+    automatic_square: int  # its side [px]
 
 
 @runtime_checkable
@@ -190,6 +199,28 @@ def automatic_chromas(colouriser: Colouriser, lumas: Sequence[Plane]) -> list[Pl
         return [automatic_chroma(colouriser, luma) for luma in lumas]
     lively = np.float32(getattr(colouriser, "liveliness", 1.0))
     return [np.asarray(ab * lively, np.float32) for ab in colouriser.predict_together(np.stack(lumas))]
+
+
+def square(luma: Plane, side: int) -> Plane:
+    """A whole frame's luma as a network sees it that has every picture stretched to a square.
+
+    It is brought there in one go, as grey R'G'B' and by the triangle filter that the published programs' squeeze is: a
+    picture that was made smaller before would be blurred along one side, and stretched up along the other.
+
+    Args:
+        luma: the film's luma    [(H, W) float32 [0, 100] L*]
+        side: of the square      [px]
+
+    Returns:
+        [(h, w) float32 [0, 100] L*]; h and w are ``side``, or the frame's own where that is less
+    """
+    check_luma(luma)
+    h, w = luma.shape
+    size = min(h, side), min(w, side)
+    if size == (h, w):
+        return luma
+    small = scaled(torch.from_numpy(grey_of(luma))[None, None], size).clamp(0.0, 1.0)[0, 0].numpy()
+    return luma_of(np.repeat(small[..., None], 3, axis=2))
 
 
 def working_size(h: int, w: int, longest: int = WORKING_LONG_SIDE) -> tuple[int, int]:

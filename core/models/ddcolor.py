@@ -38,7 +38,7 @@ from core.models.shelf import find
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-VERSION = 1  # raised whenever the same weights give another answer
+VERSION = 2  # raised whenever the same weights give another answer
 SIZE = 512  # the square that the published program shows the network [px]
 
 
@@ -77,7 +77,7 @@ class DDColor:
         name: ``ddcolor``, ``ddcolor-artistic``, ``ddcolor-paper`` or ``ddcolor-tiny``.
         fingerprint: of weights, size and this module's version; for cache keys.
         size: as given.
-        automatic_long_side: of that square; more luma than that tells it nothing.
+        automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
 
     Raises:
         InputError: the size is out of bounds or no multiple of 32, or there is no such device.
@@ -97,7 +97,7 @@ class DDColor:
         self.name = name
         self.size = size
         self.fingerprint = fingerprint("ddcolor", VERSION, name, weights, size)
-        self.automatic_long_side = size
+        self.automatic_square = size
         self._network = Placed(name, make, pick_device(device))
 
     @classmethod

@@ -39,7 +39,7 @@ from core.models.shelf import find
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-VERSION = 2  # raised whenever the same weights give another answer
+VERSION = 3  # raised whenever the same weights give another answer
 STEP = 16  # pixels per unit of render factor
 # ImageNet's mean and standard deviation of R'G'B', which the body was trained with.
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
@@ -83,7 +83,7 @@ class DeOldify:
         name: ``deoldify`` (video), ``deoldify-stable`` or ``deoldify-artistic``.
         fingerprint: of weights, render factor and this module's version; for cache keys.
         render_factor: as given.
-        automatic_long_side: of that square; more luma than that tells it nothing.
+        automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
 
     Raises:
         InputError: the render factor is out of bounds, or there is no such device.
@@ -103,7 +103,7 @@ class DeOldify:
         self.name = name
         self.render_factor = render_factor
         self.fingerprint = fingerprint("deoldify", VERSION, name, weights, render_factor)
-        self.automatic_long_side = render_factor * STEP
+        self.automatic_square = render_factor * STEP
         self._device = pick_device(device)
         self._network = Placed(name, make, self._device)
 
