@@ -13,14 +13,14 @@ A frame's chroma is built in four steps, each at the smallest size that serves i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract.params import number, registered
+from core.contract.params import number, registered, switch
 from core.contract.plugins import Plugins
 from core.contract.progress import CancelToken, Report
 from core.contract.registry import Makers
@@ -32,9 +32,12 @@ from core.flow import FlowPair
 from core.guided import upsample_chroma
 from core.models.colouriser import (
     WORKING_LONG_SIDE,
+    AsPublished,
     Carries,
     Colouriser,
+    Faithful,
     Looks,
+    RendersAt,
     SeesSquares,
     automatic_chroma,
     load_colouriser,
@@ -177,7 +180,7 @@ def automatic_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, 
 
 def sees_whole(colouriser: Colouriser) -> bool:
     """Whether a colouriser brings frames to its own size itself, and so is to be shown them as they are."""
-    return isinstance(colouriser, SeesSquares)
+    return isinstance(colouriser, SeesSquares | AsPublished)
 
 
 def asked(luma: Array, colouriser: Colouriser) -> Array:
@@ -187,6 +190,8 @@ def asked(luma: Array, colouriser: Colouriser) -> Array:
         luma: L*; of the whole frame where it `sees_whole`, else at any size not below what it is asked at.
         colouriser: which network is asked.
     """
+    if isinstance(colouriser, AsPublished):
+        return luma
     if isinstance(colouriser, SeesSquares):
         return square(luma, colouriser.automatic_square)
     return resized(luma, automatic_size((luma.shape[0], luma.shape[1]), colouriser))
@@ -298,6 +303,12 @@ class ColouriseParams:
     )
     saturation: float = number(1.0, 0.0, 2.0, help="Strength of the automatic colour; hints are left as asked")
     flow: str = registered("dis", "flows", help="Which estimator finds motion: dis, or a network of the model shelf")
+    render_factor: int = number(
+        0, 0, 64, help="Size at which DeOldify sees the picture, in 16 px; 0 is its authors' choice, 21 or 35"
+    )
+    faithful: bool = switch(
+        False, help="Colour as the authors' own program does, in 8 bits: DeOldify, DDColor, siggraph17"
+    )
 
 
 class Colourise(StageBase):
@@ -312,12 +323,18 @@ class Colourise(StageBase):
         self._makers = makers
         self._flows = flows
 
-    def colouriser(self, name: str, device: str | None = None) -> Colouriser:
-        """The colouriser of that name, made once.
+    def colouriser(self, params: ColouriseParams, device: str | None = None) -> Colouriser:
+        """The colouriser that is asked for, as it is asked for; its network is made once, however it is.
 
         Raises:
-            InputError: there is none of that name, or its weights are missing.
+            InputError: there is none of that name, its weights are missing, or it cannot be had so.
         """
+        made = self._named(params.colouriser, device)
+        if isinstance(made, RendersAt):
+            made = made.at(params.render_factor)
+        return AsPublished(made) if params.faithful and isinstance(made, Faithful) else made
+
+    def _named(self, name: str, device: str | None) -> Colouriser:
         return cast(Colouriser, self._makers.made(name, device))
 
     def carrier(self, name: str, device: str | None = None) -> Carries:
@@ -326,8 +343,8 @@ class Colourise(StageBase):
         Raises:
             InputError, WeightsError: as of `colouriser`.
         """
-        own = self.colouriser(name, device)
-        return own if isinstance(own, Carries) else cast(Carries, self.colouriser("embedded", device))
+        own = self._named(name, device)
+        return own if isinstance(own, Carries) else cast(Carries, self._named("embedded", device))
 
     def looks(self, name: str, device: str | None = None) -> Looks | None:
         """What tells how places look where that colouriser colours: itself if it can, else the embedded one.
@@ -335,12 +352,16 @@ class Colourise(StageBase):
         Raises:
             InputError, WeightsError: as of `colouriser`.
         """
-        able = (self.colouriser(n, device) for n in (name, "embedded"))
+        able = (self._named(n, device) for n in (name, "embedded"))
         return next((one for one in able if isinstance(one, Looks)), None)
+
+    def keyed(self, params: ColouriseParams) -> ColouriseParams:
+        """As they are, but for what only some colourisers know: that is in the fingerprints of these."""
+        return replace(params, render_factor=0, faithful=False)
 
     def key_parts(self, params: ColouriseParams, device: str | None = None) -> tuple[Any, ...]:
         """The weights' hashes, of what finds motion too."""
-        colouriser, carrier = self.colouriser(params.colouriser, device), self.carrier(params.colouriser, device)
+        colouriser, carrier = self.colouriser(params, device), self.carrier(params.colouriser, device)
         return (colouriser.fingerprint, carrier.fingerprint, self._flows.made(params.flow, device).fingerprint)
 
     def radius(self, params: ColouriseParams, device: str | None = None) -> int:
@@ -353,7 +374,7 @@ class Colourise(StageBase):
         frame = window.frame
         luma = luma_of(frame.rgb)
         if context.side is None:
-            auto = automatic_of(luma, self.colouriser(params.colouriser, context.device))
+            auto = automatic_of(luma, self.colouriser(params, context.device))
             return self.paint(luma, auto.luma, auto, None, params, carrier)
         side = cast(ColourSide, context.side)
         small, auto = side.luma(frame.index), side.automatic(frame.index)

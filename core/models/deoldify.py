@@ -10,6 +10,7 @@ Source: Antic 2018-2022, DeOldify (MIT), `deoldify/filters.py`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -98,14 +99,30 @@ class DeOldify:
         render_factor: int,
         device: str | None = None,
     ) -> None:
-        if not 2 <= render_factor <= 128:
-            raise InputError(f"{name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
         self.name = name
-        self.render_factor = render_factor
-        self.fingerprint = fingerprint("deoldify", VERSION, name, weights, render_factor)
-        self.automatic_square = render_factor * STEP
+        self._weights = weights
+        self._see_at(render_factor)
         self._device = pick_device(device)
         self._network = Placed(name, make, self._device)
+
+    def _see_at(self, render_factor: int) -> None:
+        if not 2 <= render_factor <= 128:
+            raise InputError(f"{self.name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
+        self.render_factor = render_factor
+        self.fingerprint = fingerprint("deoldify", VERSION, self.name, self._weights, render_factor)
+        self.automatic_square = render_factor * STEP
+
+    def at(self, render_factor: int) -> DeOldify:
+        """The same network at another render factor, its weights shared; 0: at its own.
+
+        Raises:
+            InputError: it is out of bounds.
+        """
+        if render_factor in (0, self.render_factor):
+            return self
+        other = copy.copy(self)
+        other._see_at(render_factor)
+        return other
 
     @classmethod
     def load(

@@ -19,7 +19,14 @@ from core.contract.fingerprint import fingerprint
 from core.film.colour import delta_e, fit_gamut
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
-from core.models.colouriser import Colouriser, PredictsTogether, Suggests, automatic_chroma, automatic_chromas
+from core.models.colouriser import (
+    AsPublished,
+    Colouriser,
+    PredictsTogether,
+    Suggests,
+    automatic_chroma,
+    automatic_chromas,
+)
 from core.render.motion import CoarseMotion
 
 Array = NDArray[np.float32]
@@ -125,10 +132,11 @@ class AutomaticPass:
         Returns:
             L*, a*, b*, share; the likeliest first  [(m, 4) float32]; none where the colouriser knows of none
         """
-        luma = self._asked(n)
+        speaker = self._colouriser.of if isinstance(self._colouriser, AsPublished) else self._colouriser
+        luma = asked(self._motion.luma(n), speaker)
         h, w = luma.shape
         at = min(int(xy[1] * h), h - 1), min(int(xy[0] * w), w - 1)
-        return likely_colours(self._colouriser, luma, at, count)
+        return likely_colours(speaker, luma, at, count)
 
     def _asked(self, n: int) -> Array:
         """Luma of frame ``n`` as colour without hints is asked for."""

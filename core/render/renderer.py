@@ -116,7 +116,7 @@ class Renderer:
             lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache, looks
         )
         coarse = CoarseMotion(motion, estimator, self.cache)
-        automatic = AutomaticPass(motion, coarse, stage.colouriser(params.colouriser, self.device), self.cache)
+        automatic = AutomaticPass(motion, coarse, stage.colouriser(params, self.device), self.cache)
         self.hint_source = hints(node.takes, motion, self.cache) if hints else None
         self.side = _ColourSide(node.takes, motion, automatic, params, self.hint_source)
         self.line.sides[stage.name] = self.side
