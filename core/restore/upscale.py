@@ -15,7 +15,7 @@ from core.contract.registry import Makers
 from core.contract.stage import StageBase, StageContext, Window
 from core.errors import RecipeError
 from core.film.colour import is_grey
-from core.models.upscaler import Denoises, Upscaler
+from core.models.upscaler import Denoises, FallsShort, Upscaler
 
 Array = NDArray[np.float32]
 LANCZOS = "lanczos"
@@ -115,7 +115,13 @@ class Upscale(StageBase):
         upscaler = self.upscaler(params, context.device)
         if upscaler is None:
             return resampled(window.frame.rgb, size)
-        return resampled(upscaler.enlarge([frame.rgb for frame in window.frames], window.centre), size)
+        frames = [frame.rgb for frame in window.frames]
+        if not isinstance(upscaler, FallsShort):
+            return resampled(upscaler.enlarge(frames, window.centre), size)
+        made, instead = upscaler.enlarge_or_less(frames, window.centre)
+        if instead:
+            context.fell_short(instead)
+        return resampled(made, size)
 
 
 def resampled(rgb: Array, size: tuple[int, int]) -> Array:
