@@ -74,7 +74,9 @@ def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, cas
 @pytest.mark.parametrize("factor", [8, 7])
 def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor):
     given, wanted, limits = recorded.case(f"pipeline_rf{factor}")
-    model = DeOldify(lambda: artistic._network.network, name=artistic.name, weights="fixture", render_factor=factor, device="cpu")
+    model = DeOldify(
+        lambda: artistic._network.network, name=artistic.name, weights="fixture", render_factor=factor, device="cpu"
+    )
     small = squeeze(given["rgb"], factor * 16)
     within(small, wanted["model_input_rgb"], limits["model_input_rgb"])
     within(model.faithful_colour(small), wanted["model_image"], limits["model_image"])

@@ -51,9 +51,7 @@ def plugins(networks: list[Warms]) -> Any:
 
     made = fakes.plugins()
     for name, maker in {
-        "deoldify": lambda device: DeOldify(
-            reads(3), name="deoldify", weights="x", render_factor=21, device=device
-        ),
+        "deoldify": lambda device: DeOldify(reads(3), name="deoldify", weights="x", render_factor=21, device=device),
         "ddcolor": lambda device: DDColor(reads(2), name="ddcolor", weights="x", size=64, device=device),
         "siggraph17": lambda device: SIGGRAPH17(reads(2), weights="x", device=device),
     }.items():

@@ -64,9 +64,11 @@ def coloured(colouriser: Any, film: Film, folder: Any) -> np.ndarray:
     plugins = fakes.plugins()
     plugins.colourisers.add("looks", lambda device: colouriser)
     recipe = Recipe((StageSpec("colourise", {"colouriser": "looks", "steady": 0}),))
-    return Renderer(film, fakes.shots(2), recipe, plugins, FrameCache(folder), device="cpu").picture(
-        0, after="colourise"
-    ).rgb
+    return (
+        Renderer(film, fakes.shots(2), recipe, plugins, FrameCache(folder), device="cpu")
+        .picture(0, after="colourise")
+        .rgb
+    )
 
 
 @pytest.mark.parametrize("factor", [7, 21, 35])  # 35: more than the size at which motion is found
