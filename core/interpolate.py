@@ -10,9 +10,7 @@ the distinct pictures about it. Frames keep their count and their times, and so 
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -25,7 +23,7 @@ from numpy.typing import NDArray
 from core.contract.fingerprint import fingerprint
 from core.contract.params import registered, switch, text
 from core.contract.plugins import Plugins
-from core.contract.registry import Registry
+from core.contract.registry import Makers
 from core.contract.stage import StageBase, StageContext, Timeline, Window
 from core.defects import is_duplicate
 from core.errors import InputError, RecipeError
@@ -132,10 +130,8 @@ class Interpolate(StageBase):
     help: ClassVar[str] = "Changes the frame rate by making frames along the motion, never across a cut"
     Params: ClassVar[type] = InterpolateParams
 
-    def __init__(self, makers: Registry[Callable[[str | None], Any]]) -> None:
+    def __init__(self, makers: Makers) -> None:
         self._makers = makers
-        self._made: dict[tuple[str, str | None], Interpolator] = {}
-        self._lock = threading.Lock()
 
     def interpolator(self, name: str, device: str | None = None) -> Interpolator:
         """The interpolator of that name, made once.
@@ -143,14 +139,11 @@ class Interpolate(StageBase):
         Raises:
             InputError: there is none of that name, or its weights are missing.
         """
-        with self._lock:
-            if (name, device) not in self._made:
-                self._made[name, device] = cast(Interpolator, self._makers.get(name)(device))
-            return self._made[name, device]
+        return cast(Interpolator, self._makers.made(name, device))
 
-    def key_parts(self, params: InterpolateParams) -> tuple[Any, ...]:
+    def key_parts(self, params: InterpolateParams, device: str | None = None) -> tuple[Any, ...]:
         """The interpolator's weights and version."""
-        return (self.interpolator(params.by).fingerprint,)
+        return (self.interpolator(params.by, device).fingerprint,)
 
     def retime(self, timeline: Timeline, params: InterpolateParams) -> Timeline:
         """Frames at ``j / rate`` for as long as the film lasts, to within half a frame.

@@ -259,7 +259,7 @@ def test_the_list_says_what_is_used_instead_and_how_to_get_it(run, monkeypatch):
     assert status == 0
     lines = out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("realesrgan-x4 "))
-    assert lines[at + 1].strip() == "until it is here Lanczos resampling is used"
+    assert lines[at + 1].strip() == "until it is here, choose by 'lanczos' instead"
     assert lines[at + 2].strip().endswith("/v0.1.0/RealESRGAN_x4plus.pth: models fetch realesrgan-x4")
     at = next(i for i, line in enumerate(lines) if line.startswith("edvr "))
     assert lines[at + 2].strip().endswith("then models import EDVR_M_x4_SR_REDS_official-32075921.pth")

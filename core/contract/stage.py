@@ -118,8 +118,17 @@ class Stage(Protocol):
     help: ClassVar[str]
     Params: ClassVar[type]
 
-    def key_parts(self, params: Any) -> tuple[Any, ...]:
-        """Inputs beyond parameters that change the result, e.g. the hash of weights."""
+    def keyed(self, params: Any) -> Any:
+        """The parameters as they stand in keys; what has its say in `key_parts` alone stands at its default."""
+        ...
+
+    def key_parts(self, params: Any, device: str | None = None) -> tuple[Any, ...]:
+        """Inputs beyond parameters that change the result, e.g. the hash of weights.
+
+        Args:
+            params: the stage's.
+            device: where networks will run; as much of them as a key needs is made there, and nowhere else.
+        """
         ...
 
     def size(self, size: tuple[int, int], params: Any) -> tuple[int, int]:
@@ -131,8 +140,8 @@ class Stage(Protocol):
 class FrameStage(Stage, Protocol):
     """Makes each frame from a window of ``radius`` frames to both sides, cut at the shot."""
 
-    def radius(self, params: Any) -> int:
-        """Frames needed to each side."""
+    def radius(self, params: Any, device: str | None = None) -> int:
+        """Frames needed to each side; ``device`` as of `key_parts`, where a network tells."""
         ...
 
     def process(self, window: Window, params: Any, context: StageContext) -> Array:
@@ -187,9 +196,13 @@ class ShowsMatte(Protocol):
 
 
 class StageBase:
-    """Defaults for stages: no further key parts, size unchanged. Carries no state."""
+    """Defaults for stages: keyed by their parameters, no further key parts, size unchanged. Carries no state."""
 
-    def key_parts(self, params: Any) -> tuple[Any, ...]:
+    def keyed(self, params: Any) -> Any:
+        """All of them as they are."""
+        return params
+
+    def key_parts(self, params: Any, device: str | None = None) -> tuple[Any, ...]:
         """None beyond the parameters."""
         return ()
 

@@ -1,4 +1,4 @@
-"""Cards of models: what each is, whose it is, where its file is published, what is used instead."""
+"""Cards of models: what each is, whose it is, where its file is published, what there is without it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ class ModelCard:
         licence: of code and weights, with its caveat where there is one.
         paper: where it is described.
         files: any one of them is enough; the first is the one recommended.
-        instead: what the program does where the file is missing.
+        instead: what there is as long as the file is missing: what a person chooses, for no film must silently be made
+            by another model, or what the program uses by itself.
         built_in: the weights come with the program.
     """
 
@@ -76,7 +77,7 @@ class ModelCard:
     built_in: bool = False
 
 
-_EMBEDDED = "the embedded colouriser is used"
+_EMBEDDED = "choose colouriser 'embedded' instead"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
 _SAM_2 = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
@@ -86,14 +87,15 @@ _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
 _IDEEPCOLOR = "http://colorization.eecs.berkeley.edu/siggraph/models/"
 _DDCOLOR = "https://huggingface.co/piddnad/DDColor-models/resolve/main/"
 _DDCOLOR_PAPER = "Kang et al. 2023, DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders"
-_ALONG_FLOW = "interpolation follows DIS optical flow"
+_ALONG_FLOW = "choose by 'flow' instead"
 _VS_RIFE = "https://github.com/HolyWu/vs-rife/releases/download/model/"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
 _ESRGAN = "https://github.com/xinntao/ESRGAN"
 _ESRGAN_PAPER = "Wang et al. 2018, ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
 _EDVR = "https://github.com/XPixelGroup/BasicSR/blob/master/docs/ModelZoo.md"
-_LANCZOS = "Lanczos resampling is used"
+_LANCZOS = "choose by 'lanczos' instead"
 _PADDLEGAN = "https://paddlegan.bj.bcebos.com/"
+_DIS = "choose flow 'dis' instead"
 _RAFT = "https://github.com/princeton-vl/RAFT"
 _RAFT_PAPER = "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow"
 
@@ -444,7 +446,7 @@ CARDS: tuple[ModelCard, ...] = (
             ModelFile(name, _RAFT)
             for name in ("raft-things.pth", "raft-sintel.pth", "raft-kitti.pth", "raft-chairs.pth")
         ),
-        "DIS optical flow is used",
+        _DIS,
     ),
     ModelCard(
         "raft-small",
@@ -453,6 +455,6 @@ CARDS: tuple[ModelCard, ...] = (
         "BSD-3-Clause",
         _RAFT_PAPER,
         (ModelFile("raft-small.pth", _RAFT),),
-        "DIS optical flow is used",
+        _DIS,
     ),
 )

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -33,13 +32,13 @@ from core.models.ddcolor_net import MULTIPLE, UNUSED, DualDecoder, Kind
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
-from core.models.once import Once
+from core.models.placed import Placed
 from core.models.shelf import find
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-VERSION = 1  # raised whenever the same weights give another answer
+VERSION = 2  # raised whenever the same weights give another answer
 SIZE = 512  # the square that the published program shows the network [px]
 
 
@@ -78,7 +77,7 @@ class DDColor:
         name: ``ddcolor``, ``ddcolor-artistic``, ``ddcolor-paper`` or ``ddcolor-tiny``.
         fingerprint: of weights, size and this module's version; for cache keys.
         size: as given.
-        automatic_long_side: of that square; more luma than that tells it nothing.
+        automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
 
     Raises:
         InputError: the size is out of bounds or no multiple of 32, or there is no such device.
@@ -98,11 +97,8 @@ class DDColor:
         self.name = name
         self.size = size
         self.fingerprint = fingerprint("ddcolor", VERSION, name, weights, size)
-        self.automatic_long_side = size
-        self._device = pick_device(device)
-        self._network = Once(
-            lambda: make().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        )
+        self.automatic_square = size
+        self._network = Placed(name, make, pick_device(device))
 
     @classmethod
     def load(
@@ -188,8 +184,7 @@ class DDColor:
     def _answer(self, grey: Tensor) -> Tensor:
         """Chroma [(1, 2, S, S) float32 a* b*] of three equal planes [(1, 3, S, S) float32 [0, 1]]."""
         with torch.inference_mode():
-            shown = grey.to(self._device).contiguous(memory_format=torch.channels_last)
-            return cast(Tensor, self._network()(shown).cpu())
+            return self._network(grey.contiguous(memory_format=torch.channels_last))
 
 
 def squeeze(rgb: Bytes, side: int) -> Plane:

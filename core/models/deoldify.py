@@ -11,12 +11,11 @@ Source: Antic 2018-2022, DeOldify (MIT), `deoldify/filters.py`.
 
 from __future__ import annotations
 
-import threading
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -35,6 +34,7 @@ from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
+from core.models.placed import Placed
 from core.models.shelf import find
 
 Plane = NDArray[np.float32]
@@ -71,32 +71,60 @@ VARIANTS = {
 class DeOldify:
     """One of DeOldify's generators with its weights. Fulfils the colouriser protocol.
 
+    Weights are read at the first frame, once; calls may come from any thread.
+
+    Args:
+        make: makes the generator with its weights
+        name: of `VARIANTS`
+        weights: what names those weights, for the fingerprint
+        render_factor: the network sees the picture stretched to a square of 16 times this
+        device: as `core.models.device.pick_device` takes it
+
     Attributes:
         name: ``deoldify`` (video), ``deoldify-stable`` or ``deoldify-artistic``.
         fingerprint: of weights, render factor and this module's version; for cache keys.
-        render_factor: the network sees the picture stretched to a square of 16 times this.
-        automatic_long_side: of that square; more luma than that tells it nothing.
+        render_factor: as given.
+        automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
+
+    Raises:
+        InputError: the render factor is out of bounds, or there is no such device.
     """
 
     def __init__(
         self,
-        network: Generator,
+        make: Callable[[], Generator],
         *,
         name: str,
         weights: str,
         render_factor: int,
         device: str | None = None,
     ) -> None:
-        if not 2 <= render_factor <= 128:
-            raise InputError(f"{name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
         self.name = name
-        self.render_factor = render_factor
-        self.fingerprint = fingerprint("deoldify", VERSION, name, weights, render_factor)
-        self.automatic_long_side = render_factor * STEP
+        self._weights = weights
+        self._see_at(render_factor)
         self._device = pick_device(device)
-        self._layout = torch.channels_last
-        self._laying = threading.Lock()
-        self._network: Generator = network.to(self._device, memory_format=self._layout)  # type: ignore[call-overload]
+        self._network = Placed(name, make, self._device)
+        # Made only for who asks: plain memory is what gives the published program's sums (`deoldify_net`).
+        self._published = Placed(name, make, self._device, layout=torch.contiguous_format)
+
+    def _see_at(self, render_factor: int) -> None:
+        if not 2 <= render_factor <= 128:
+            raise InputError(f"{self.name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
+        self.render_factor = render_factor
+        self.fingerprint = fingerprint("deoldify", VERSION, self.name, self._weights, render_factor)
+        self.automatic_square = render_factor * STEP
+
+    def at(self, render_factor: int) -> DeOldify:
+        """The same network at another render factor, its weights shared; 0: at its own.
+
+        Raises:
+            InputError: it is out of bounds.
+        """
+        if render_factor in (0, self.render_factor):
+            return self
+        other = copy.copy(self)
+        other._see_at(render_factor)
+        return other
 
     @classmethod
     def load(
@@ -107,7 +135,7 @@ class DeOldify:
         render_factor: int | None = None,
         device: str | None = None,
     ) -> DeOldify:
-        """Load a published checkpoint.
+        """Take a published checkpoint.
 
         Args:
             name: of `VARIANTS`
@@ -118,13 +146,12 @@ class DeOldify:
         Raises:
             InputError: the render factor is out of bounds, or there is no such device.
             ModelMissingError: the checkpoint is not there.
-            WeightsError: it is there, but damaged or of another model.
+            WeightsError: only at first use: it is damaged or of another model.
         """
         variant = VARIANTS[name]
         path = find(name, folder)
-        network = read_network(partial(Generator, variant.kind), path)
         return cls(
-            network,
+            partial(read_network, partial(Generator, variant.kind), path),
             name=name,
             weights=identity_of(path),
             render_factor=render_factor or variant.render_factor,
@@ -142,9 +169,8 @@ class DeOldify:
     ) -> DeOldify:
         """The same network with random weights, for measurements: its speed does not depend on them."""
         variant = VARIANTS[name]
-        network = drawn(partial(Generator, variant.kind), seed)
         return cls(
-            network,
+            partial(drawn, partial(Generator, variant.kind), seed),
             name=name,
             weights=f"random {seed}",
             render_factor=render_factor or variant.render_factor,
@@ -162,6 +188,7 @@ class DeOldify:
 
         Raises:
             ShapeError: luma is no plane.
+            WeightsError: the weights are not this network's.
 
         Source: Antic, DeOldify, `filters.py`, without its roundings to 8 bits.
         """
@@ -170,7 +197,7 @@ class DeOldify:
         grey = grey_of(luma)
         side = self.render_factor * STEP
         small = scaled(torch.from_numpy(grey)[None, None], (side, side)).clamp(0.0, 1.0)
-        rgb = self._colour(small.expand(1, 3, side, side))
+        rgb = _coloured(self._network, small.expand(1, 3, side, side), torch.channels_last)
         # Only the colour differences are carried up; Y' is the film's own.
         difference = (rgb - _luma_of(rgb)).cpu()
         full = scaled(difference, (h, w))[0].permute(1, 2, 0).numpy()
@@ -203,27 +230,15 @@ class DeOldify:
             [(S, S, 3) uint8 R'G'B']
         """
         planes = torch.from_numpy(small.astype(np.float32) / np.float32(255.0)).permute(2, 0, 1)[None]
-        rgb = self._colour(planes, torch.contiguous_format)[0].permute(1, 2, 0).cpu().numpy()
+        rgb = _coloured(self._published, planes, torch.contiguous_format)[0].permute(1, 2, 0).cpu().numpy()
         return (rgb * np.float32(255.0)).astype(np.uint8)
 
-    def _colour(self, grey: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
-        """R'G'B' [(1, 3, S, S) float32 [0, 1]] of three equal planes of the same kind.
 
-        Channels last is a third faster on a CPU; plain gives the published program's sums (`deoldify_net`).
-        """
-        mean, std = _MEAN.to(self._device), _STD.to(self._device)
-        with torch.inference_mode():
-            x = (grey.to(self._device) - mean) / std
-            y = self._laid(layout)(x.contiguous(memory_format=layout))
-            return cast(Tensor, (y * std + mean).clamp(0.0, 1.0))
-
-    def _laid(self, layout: torch.memory_format) -> Generator:
-        """The network in that layout. Whoever takes both roads turn by turn pays for it; most take one."""
-        with self._laying:
-            if layout is not self._layout:
-                self._network.to(memory_format=layout)  # type: ignore[call-overload]
-                self._layout = layout
-            return self._network
+def _coloured(network: Callable[[Tensor], Tensor], grey: Tensor, layout: torch.memory_format) -> Tensor:
+    """R'G'B' [(1, 3, S, S) float32 [0, 1]] of three equal planes of the same kind."""
+    with torch.inference_mode():
+        x = (grey - _MEAN) / _STD
+        return (network(x.contiguous(memory_format=layout)) * _STD + _MEAN).clamp(0.0, 1.0)
 
 
 def squeeze(rgb: Bytes, side: int) -> Bytes:

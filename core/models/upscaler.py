@@ -73,6 +73,15 @@ class Denoises(Protocol):
         ...
 
 
+@runtime_checkable
+class FallsShort(Protocol):
+    """An upscaler that goes on with what takes less where memory ends, and tells."""
+
+    def enlarge_or_less(self, frames: Sequence[Array], centre: int) -> tuple[Array, str]:
+        """As `Upscaler.enlarge`, and what was done instead of its usual way; empty where that gives the same."""
+        ...
+
+
 class Published(Protocol):
     """A network that its authors publish, before its checkpoint is asked for."""
 
@@ -141,7 +150,7 @@ class NetworkUpscaler:
         self.fingerprint = fingerprint
         self.scale = scale
         self.radius = radius
-        self._tiling = tiling
+        self._tiling = self._usual = tiling
         self._device = pick_device(device)
         self._network = Once(lambda: make().to(self._device).eval())
 
@@ -151,6 +160,13 @@ class NetworkUpscaler:
         Raises:
             PochoirError: there is not even memory for the smallest parts.
             WeightsError: at the first picture: the checkpoint is damaged or of another model.
+        """
+        return self.enlarge_or_less(frames, centre)[0]
+
+    def enlarge_or_less(self, frames: Sequence[Array], centre: int) -> tuple[Array, str]:
+        """As `enlarge`, and in which parts where these are smaller than usual and may show; else empty.
+
+        The fingerprint is that of the usual parts. Fulfils `FallsShort`.
         """
         frame = frames[centre]
         if self.radius:
@@ -162,11 +178,13 @@ class NetworkUpscaler:
         planes = torch.from_numpy(_padded(np.moveaxis(stack, -1, -3), self._tiling.multiple))[None]
         rgb = self._run(planes)[0, :, : h * self.scale, : w * self.scale].clamp(0.0, 1.0)
         out = np.ascontiguousarray(rgb.permute(1, 2, 0).numpy())
-        return as_grey(out) if is_grey(frame) else out
+        used = self._tiling
+        same = used.as_good_as(self._usual, *planes.shape[-2:])
+        return as_grey(out) if is_grey(frame) else out, "" if same else f"in parts of {used.side} px"
 
     def _run(self, planes: Tensor) -> Tensor:
         """The network's answer on the CPU; in smaller parts from where memory ends."""
-        network = self._network()
+        network = self._loaded()
 
         def work(part: Tensor) -> Tensor:
             return cast(Tensor, network(part.to(self._device)).cpu())
@@ -181,10 +199,7 @@ class NetworkUpscaler:
                     raise
                 smaller = tiling.halved()
                 if smaller is None:
-                    raise PochoirError(
-                        f"{self.name}: out of memory on {self._device} even in parts of {tiling.side} px; close what "
-                        "else uses it, or choose another --device"
-                    ) from None
+                    raise self._too_little(f"even in parts of {tiling.side} px") from None
             if self._device.type == "cuda":
                 torch.cuda.empty_cache()
             log.warning(
@@ -192,6 +207,19 @@ class NetworkUpscaler:
                 self.name, self._device, tiling.side, smaller.side,
             )  # fmt: skip
             self._tiling = smaller
+
+    def _loaded(self) -> nn.Module:
+        try:
+            return self._network()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self._too_little("for its weights") from None
+
+    def _too_little(self, what: str) -> PochoirError:
+        return PochoirError(
+            f"{self.name}: out of memory on {self._device} {what}; close what else uses it, or choose another --device"
+        )
 
 
 def load(variant: Published, folder: Path | None = None, *, device: str | None = None) -> NetworkUpscaler:

@@ -17,7 +17,7 @@ _PUBLISHED = {True: "as published", False: "not the published bytes", None: "no 
 
 
 def list_(args: Namespace, plugins: Plugins, report: Report) -> Answer:
-    """Every model: whether it is here, else where it is published and what is used in its place."""
+    """Every model: whether it is here, else where it is published and what there is without it."""
     found = shelf(cards=plugins.cards.values())
     lines = [f"model folder: {model_folder()}"]
     for status in found:
@@ -34,7 +34,7 @@ def _detail(status: Status) -> list[str]:
         return [status.advice]
     file = next((f for f in status.card.files if f.direct), status.card.files[0])
     way = f"models fetch {status.card.id}" if file.direct else f"get {file.name} there, then models import {file.name}"
-    return [f"until it is here {status.card.instead}", f"published at {file.published}: {way}"]
+    return [f"until it is here, {status.card.instead}", f"published at {file.published}: {way}"]
 
 
 def fetch(args: Namespace, plugins: Plugins, report: Report) -> Answer:

@@ -35,6 +35,8 @@ def artistic(recorded, tmp_path_factory) -> DeOldify:
         {"model": recorded.weights(), "opt": {"lr": slice(0.1, 0.2)}}, path, _use_new_zipfile_serialization=False
     )
     made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device="cpu")
+    for road in (made._network, made._published):
+        assert road.network.training is False  # read now, before its file is gone
     path.unlink()
     return made
 
@@ -74,7 +76,7 @@ def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, cas
 @pytest.mark.parametrize("factor", [8, 7])
 def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor):
     given, wanted, limits = recorded.case(f"pipeline_rf{factor}")
-    model = DeOldify(artistic._network, name=artistic.name, weights="fixture", render_factor=factor, device="cpu")
+    model = artistic.at(factor)
     small = squeeze(given["rgb"], factor * 16)
     within(small, wanted["model_input_rgb"], limits["model_input_rgb"])
     within(model.faithful_colour(small), wanted["model_image"], limits["model_image"])
@@ -156,24 +158,25 @@ def test_one_road_does_not_change_what_the_other_gives(small):
 
 
 def test_training_mode_cannot_be_entered(small):
-    small._network.train()
-    assert not any(m.training for m in small._network.modules())
+    net = small._network.network
+    net.train()
+    assert not any(m.training for m in net.modules())
 
 
 def test_the_fingerprint_holds_weights_and_render_factor(small):
-    net = small._network
+    net = small._network.network
     made = [
-        DeOldify(net, name=n, weights=w, render_factor=f, device="cpu").fingerprint
+        DeOldify(lambda: net, name=n, weights=w, render_factor=f, device="cpu").fingerprint
         for n, w, f in [("deoldify", "x", 21), ("deoldify", "x", 22), ("deoldify", "y", 21)]
     ]
     assert len(set(made)) == 3
-    assert made[0] == DeOldify(net, name="deoldify", weights="x", render_factor=21, device="cpu").fingerprint
+    assert made[0] == DeOldify(lambda: net, name="deoldify", weights="x", render_factor=21, device="cpu").fingerprint
 
 
 @pytest.mark.parametrize("factor", [0, 1, 500])
 def test_a_render_factor_out_of_bounds_is_refused(small, factor):
     with pytest.raises(InputError, match=f"render factor {factor}"):
-        DeOldify(small._network, name="deoldify", weights="x", render_factor=factor, device="cpu")
+        DeOldify(lambda: small._network.network, name="deoldify", weights="x", render_factor=factor, device="cpu")
 
 
 def test_a_missing_checkpoint_says_which_where_and_whence(tmp_path, monkeypatch):
@@ -192,5 +195,6 @@ def test_a_missing_checkpoint_says_which_where_and_whence(tmp_path, monkeypatch)
 def test_the_wrong_checkpoint_is_refused_by_name(tmp_path):
     path = tmp_path / "ColorizeArtistic_gen.pth"
     torch.save({"layers.0.0.weight": torch.zeros(64, 3, 7, 7)}, path)
+    made = DeOldify.load("deoldify-artistic", tmp_path, render_factor=2, device="cpu")
     with pytest.raises(WeightsError, match=r"ColorizeArtistic_gen\.pth: 'layers\."):
-        DeOldify.load("deoldify-artistic", tmp_path)
+        made.predict(np.zeros((8, 8), np.float32))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from core.contract.registry import Makers
 from core.contract.stage import StageContext, Window
 from core.errors import PochoirError
 from core.film.shot import Shot
@@ -15,7 +16,7 @@ from core.models import dain
 from core.models.dain import Dain
 from core.models.rife import Rife
 from core.models.rife_net import V4_25, IFNet, PaperNet
-from tests.contracts.registered import PLUGINS, Film
+from tests.contracts.registered import Film
 
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate\nmore"),
@@ -131,9 +132,10 @@ def test_a_picture_made_in_another_way_says_which(monkeypatch):
 def test_the_stage_passes_it_on():
     told: list[str] = []
     film = Film(2)
-    stage = Interpolate(PLUGINS.interpolators)
+    makers = Makers("interpolator")
     net = AtHalf(0.5, OUT_OF_MEMORY[0])
-    stage._made["rife", "cpu"] = Rife(lambda: net, weights="x", device="cpu")
+    makers.add("rife", lambda device: Rife(lambda: net, weights="x", device=device))
+    stage = Interpolate(makers)
     window = Window((film.frame(0), film.frame(1)), 0)
     shot = Shot("s", FrameRange(0, 2))
     for t in (0.5, 0.0):  # between two frames, and at one

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core.contract.params import build
 from core.errors import InputError, ModelMissingError
 from core.models import shelf as room
 from core.models.card import CARDS, ModelCard, ModelFile
 from core.models.shelf import card_of, find, here, model_folder, shelf
+from tests.pages import builtin_plugins
 
 
 def by_id(folder):
@@ -35,6 +38,29 @@ def test_an_empty_folder_has_nothing_and_says_how_to_get_it(tmp_path):
         assert "\n" not in advice
         for part in (file.name, str(tmp_path), file.published, card_of(name).instead):
             assert part in advice
+
+
+@pytest.mark.parametrize("card", [c for c in CARDS if c.task != "segment" and not c.built_in], ids=lambda c: c.id)
+def test_without_its_file_a_model_is_refused_and_what_it_says_to_choose_works(card, tmp_path, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path))
+    plugins = builtin_plugins()
+    stage = plugins.stages.get(card.task if card.task != "flow" else "colourise")
+    parameter, instead = re.fullmatch(r"choose (\w+) '(\w+)' instead", card.instead).groups()
+    name = {"realesr-general-wdn": "realesr-general"}.get(card.id, card.id)  # mixed into that one
+    with pytest.raises(ModelMissingError) as caught:
+        stage.key_parts(build(stage.Params, {parameter: name}, where="test"), "cpu")
+    assert str(caught.value).endswith(f"until then {card.instead}")
+    stage.key_parts(build(stage.Params, {parameter: instead}, where="test"), "cpu")
+
+
+def test_of_segmenters_the_best_that_is_here_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path))
+    plugins = builtin_plugins()
+    *networks, classical = plugins.segmenters
+    for name in networks:
+        with pytest.raises(ModelMissingError, match="until then the classical segmenter is used"):
+            plugins.segmenters.get(name)("cpu")
+    assert plugins.segmenters.get(classical)("cpu")  # the last one that is asked
 
 
 def test_a_folder_that_does_not_exist_is_an_empty_one(tmp_path):

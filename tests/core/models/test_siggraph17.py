@@ -78,7 +78,7 @@ def test_the_network_gives_the_recorded_chroma(model, retrained, recorded, case)
     given, wanted, limits = recorded.case(case)
     speaker = retrained if case == "hint_maskcent05" else model
     with torch.inference_mode():
-        got = speaker._network()(shown(given, speaker.centre)).numpy()
+        got = speaker._network(shown(given, speaker.centre)).numpy()
     within(got, wanted["ab"], limits["ab"])
 
 
@@ -86,7 +86,7 @@ def test_the_network_gives_the_recorded_chroma(model, retrained, recorded, case)
 def test_the_network_gives_the_recorded_distribution(model, recorded):
     given, wanted, limits = recorded.case("hint")
     with torch.inference_mode():
-        logits = model._network().odds(shown(given, 0.0))
+        logits = model._network.network.odds(shown(given, 0.0))
     within(logits.numpy(), wanted["class_logits"], limits["class_logits"])
     within(torch.softmax(SOFTNESS * logits, 1).numpy(), wanted["dist_quarter"], limits["dist_quarter"])
 
