@@ -111,16 +111,20 @@ class Motion(Protocol):
         """L* of frame ``n`` at working size  [(h, w) float32 [0, 100]]."""
         ...
 
-    def full(self, n: int) -> Array:
-        """L* of frame ``n`` at its own size  [(H, W) float32 [0, 100]]."""
-        ...
-
     def luma_key(self, n: int) -> str:
         """Content key of that luma."""
         ...
 
     def pair(self, n: int) -> FlowPair:
         """Flow between frames ``n`` and ``n + 1`` of one shot."""
+        ...
+
+
+class FullMotion(Motion, Protocol):
+    """The same, and luma of whole frames."""
+
+    def full(self, n: int) -> Array:
+        """L* of frame ``n`` at its own size, of that content key too  [(H, W) float32 [0, 100]]."""
         ...
 
 

@@ -62,8 +62,8 @@ class ModelCard:
         licence: of code and weights, with its caveat where there is one.
         paper: where it is described.
         files: any one of them is enough; the first is the one recommended.
-        instead: what there is as long as the file is missing: what a person chooses, for no film must silently be made
-            by another model, or what the program uses by itself.
+        instead: what there is as long as the file is missing: what a person is to choose, for a film is not made by
+            another model unasked, or what the program uses by itself.
         built_in: the weights come with the program.
     """
 

@@ -94,11 +94,8 @@ class RendersAt(Protocol):
 
 
 @runtime_checkable
-class Faithful(Protocol):
+class Faithful(Colouriser, Protocol):
     """A published colouriser that also goes its authors' own road, in 8 bits, with their roundings."""
-
-    name: str
-    fingerprint: str
 
     def faithful(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | Plane:
         """Colour an 8-bit picture exactly as the published program does.

@@ -184,7 +184,7 @@ class DDColor:
     def _answer(self, grey: Tensor) -> Tensor:
         """Chroma [(1, 2, S, S) float32 a* b*] of three equal planes [(1, 3, S, S) float32 [0, 1]]."""
         with torch.inference_mode():
-            return self._network(grey.contiguous(memory_format=torch.channels_last))
+            return self._network(grey)
 
 
 def squeeze(rgb: Bytes, side: int) -> Plane:

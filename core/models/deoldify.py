@@ -34,13 +34,13 @@ from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
-from core.models.placed import Placed
+from core.models.placed import FAST, Placed
 from core.models.shelf import find
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-VERSION = 3  # raised whenever the same weights give another answer
+VERSION = 4  # raised whenever the same weights give another answer
 STEP = 16  # pixels per unit of render factor
 # ImageNet's mean and standard deviation of R'G'B', which the body was trained with.
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
@@ -104,8 +104,6 @@ class DeOldify:
         self._see_at(render_factor)
         self._device = pick_device(device)
         self._network = Placed(name, make, self._device)
-        # Made only for who asks: plain memory is what gives the published program's sums (`deoldify_net`).
-        self._published = Placed(name, make, self._device, layout=torch.contiguous_format)
 
     def _see_at(self, render_factor: int) -> None:
         if not 2 <= render_factor <= 128:
@@ -197,7 +195,7 @@ class DeOldify:
         grey = grey_of(luma)
         side = self.render_factor * STEP
         small = scaled(torch.from_numpy(grey)[None, None], (side, side)).clamp(0.0, 1.0)
-        rgb = _coloured(self._network, small.expand(1, 3, side, side), torch.channels_last)
+        rgb = _coloured(self._network, small.expand(1, 3, side, side))
         # Only the colour differences are carried up; Y' is the film's own.
         difference = (rgb - _luma_of(rgb)).cpu()
         full = scaled(difference, (h, w))[0].permute(1, 2, 0).numpy()
@@ -230,15 +228,16 @@ class DeOldify:
             [(S, S, 3) uint8 R'G'B']
         """
         planes = torch.from_numpy(small.astype(np.float32) / np.float32(255.0)).permute(2, 0, 1)[None]
-        rgb = _coloured(self._published, planes, torch.contiguous_format)[0].permute(1, 2, 0).cpu().numpy()
+        # Plain memory gives the published program's sums (`deoldify_net`).
+        rgb = _coloured(self._network, planes, torch.contiguous_format)[0].permute(1, 2, 0).cpu().numpy()
         return (rgb * np.float32(255.0)).astype(np.uint8)
 
 
-def _coloured(network: Callable[[Tensor], Tensor], grey: Tensor, layout: torch.memory_format) -> Tensor:
+def _coloured(network: Placed[Generator], grey: Tensor, layout: torch.memory_format = FAST) -> Tensor:
     """R'G'B' [(1, 3, S, S) float32 [0, 1]] of three equal planes of the same kind."""
     with torch.inference_mode():
-        x = (grey - _MEAN) / _STD
-        return (network(x.contiguous(memory_format=layout)) * _STD + _MEAN).clamp(0.0, 1.0)
+        y = network((grey - _MEAN) / _STD, layout=layout)
+        return (y * _STD + _MEAN).clamp(0.0, 1.0)
 
 
 def squeeze(rgb: Bytes, side: int) -> Bytes:

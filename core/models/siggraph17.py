@@ -242,8 +242,7 @@ class SIGGRAPH17:
         ab = np.zeros((*luma.shape, 2), np.float32) if ab is None else ab
         mask = np.zeros(luma.shape, np.float32) if mask is None else mask
         given = torch.from_numpy(np.dstack([luma, ab, mask])).permute(2, 0, 1)[None]
-        shown = planes(given[:, :1], given[:, 1:3], given[:, 3:], centre=self.centre)
-        return shown.contiguous(memory_format=torch.channels_last)
+        return planes(given[:, :1], given[:, 1:3], given[:, 3:], centre=self.centre)
 
     def _laid_out(self) -> Plane:
         """Chroma of each bin, in the order the weights have them  [(529, 2) float32 a* b*].

@@ -14,7 +14,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from core.colourise import Automatic, Motion, Store, asked, brought_to, resized, sees_whole
+from core.colourise import Automatic, FullMotion, Store, asked, brought_to, resized, sees_whole
 from core.contract.fingerprint import fingerprint
 from core.film.colour import delta_e, fit_gamut
 from core.film.timebase import FrameRange
@@ -71,7 +71,7 @@ class AutomaticPass:
         cache: where its answers are kept.
     """
 
-    def __init__(self, motion: Motion, coarse: CoarseMotion, colouriser: Colouriser, cache: Store) -> None:
+    def __init__(self, motion: FullMotion, coarse: CoarseMotion, colouriser: Colouriser, cache: Store) -> None:
         self._motion = motion
         self._coarse = coarse
         self._colouriser = colouriser

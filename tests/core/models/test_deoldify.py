@@ -35,8 +35,7 @@ def artistic(recorded, tmp_path_factory) -> DeOldify:
         {"model": recorded.weights(), "opt": {"lr": slice(0.1, 0.2)}}, path, _use_new_zipfile_serialization=False
     )
     made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device="cpu")
-    for road in (made._network, made._published):
-        assert road.network.training is False  # read now, before its file is gone
+    assert made._network.network.training is False  # read now, before its file is gone
     path.unlink()
     return made
 

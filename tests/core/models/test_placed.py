@@ -16,6 +16,7 @@ from core.models.placed import Placed
 from core.models.siggraph17 import SIGGRAPH17
 from core.models.tiling import is_out_of_memory
 
+ONE = torch.ones(1, 1, 1, 1)
 ELSEWHERE = torch.device("meta")  # a device that holds no numbers: whatever is asked of it there fails
 SAID = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
@@ -55,7 +56,7 @@ def test_from_where_memory_ends_it_runs_on_the_cpu_and_says_so_once(error, caplo
 
     network = Placed("thing", make, ELSEWHERE)
     assert made == []
-    x = torch.arange(6.0)
+    x = torch.arange(6.0).reshape(1, 1, 2, 3)
     for _ in range(3):
         assert torch.equal(network(x), 2 * x)
         assert torch.equal(network.run(lambda net, shown: net.odds(shown), x), 2 * x + 1)
@@ -72,19 +73,19 @@ def test_the_device_may_lack_memory_for_the_weights_themselves():
                 raise self.error
             return super().to(device, **kwargs)
 
-    assert torch.equal(Placed("thing", lambda: Heavy(SAID[0]), ELSEWHERE)(torch.ones(2)), torch.full((2,), 2.0))
+    assert torch.equal(Placed("thing", lambda: Heavy(SAID[0]), ELSEWHERE)(ONE), 2 * ONE)
 
 
 @every_error
 def test_where_the_cpu_has_none_either_one_line_says_so(error):
     with pytest.raises(PochoirError) as caught:
-        Placed("thing", lambda: Doubles(error, always=True), ELSEWHERE)(torch.ones(1))
+        Placed("thing", lambda: Doubles(error, always=True), ELSEWHERE)(ONE)
     assert str(caught.value) == "thing: out of memory on cpu; close what else uses it"
 
 
 def test_another_fault_is_none_of_memory(caplog):
     with pytest.raises(RuntimeError, match="shapes do not fit"):
-        Placed("thing", lambda: Doubles(RuntimeError("shapes do not fit")), ELSEWHERE)(torch.ones(1))
+        Placed("thing", lambda: Doubles(RuntimeError("shapes do not fit")), ELSEWHERE)(ONE)
     assert caplog.records == []
     assert all(map(is_out_of_memory, SAID))
 
@@ -106,6 +107,22 @@ class Paints(nn.Module):
         return x[:, : self.planes] * torch.linspace(0.5, 1, self.planes)[:, None, None]
 
 
+def test_weights_and_planes_lie_as_is_asked():
+    seen = []
+
+    def work(network: nn.Module, x: Tensor) -> Tensor:
+        layouts = (torch.contiguous_format, torch.channels_last)
+        seen.append([[t.is_contiguous(memory_format=way) for way in layouts] for t in (network.weight, x)])
+        return network(x)
+
+    network = Placed("thing", lambda: nn.Conv2d(3, 4, 3), torch.device("cpu"))
+    x = torch.rand(1, 3, 8, 8)
+    for layout in (torch.channels_last, torch.contiguous_format, torch.channels_last):
+        with torch.inference_mode():
+            network.run(work, x, layout=layout)
+    assert seen == [[[False, True]] * 2, [[True, False]] * 2, [[False, True]] * 2]
+
+
 @pytest.mark.parametrize("name", ["deoldify", "ddcolor", "siggraph17"])
 def test_every_published_colouriser_gives_the_same_picture_on_the_cpu(name, caplog):
     def made() -> object:
@@ -118,7 +135,7 @@ def test_every_published_colouriser_gives_the_same_picture_on_the_cpu(name, capl
 
     luma = np.linspace(0, 100, 40 * 48, dtype=np.float32).reshape(40, 48)
     usual, short = made(), made()
-    short._network._now = short._network._on(ELSEWHERE)  # a device whose memory has ended
+    short._network._place = short._network._on(ELSEWHERE)  # a device whose memory has ended
     assert np.array_equal(usual.predict(luma), short.predict(luma))
     assert [r.getMessage() for r in caplog.records] == [
         f"{name}: out of memory on meta; going on on the CPU, more slowly"
