@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,9 +200,12 @@ class Mix:
     def __init__(self) -> None:
         self.sizes: list[tuple[int, int]] = []
 
-    def __call__(self, first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
+    def look(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         self.sizes.append((first.shape[2], first.shape[3]))
-        return (1 - t) * first + t * second
+        return first, second
+
+    def make(self, seen: tuple[torch.Tensor, torch.Tensor], t: float) -> SimpleNamespace:
+        return SimpleNamespace(picture=(1 - t) * seen[0] + t * seen[1])
 
 
 @pytest.mark.parametrize(
@@ -228,13 +232,14 @@ def test_tiles_make_one_picture_without_seams(monkeypatch):
 def test_the_border_of_a_tile_is_not_shown_where_there_is_a_neighbour(monkeypatch):
     monkeypatch.setattr(dain, "TILES", (512,))
 
-    def marked(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
-        made = torch.ones_like(first)
-        made[..., dain.BORDER : dain.BORDER + 16] = 0  # the first columns of the tile
-        return made
+    class Marked(Mix):
+        def make(self, seen: tuple[torch.Tensor, torch.Tensor], t: float) -> SimpleNamespace:
+            made = torch.ones_like(seen[0])
+            made[..., dain.BORDER : dain.BORDER + 16] = 0  # the first columns of the tile
+            return SimpleNamespace(picture=made)
 
     black = np.zeros((64, 800, 3), np.float32)
-    made = Dain(lambda: marked, weights="x", device="cpu").between(black, black, 0.5)
+    made = Dain(Marked, weights="x", device="cpu").between(black, black, 0.5)
     assert not made[:, :16].any()
     assert (made[:, 16:] == 1).all()
 
