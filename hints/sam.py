@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
@@ -60,7 +59,7 @@ class Predictor(Protocol):
 class _Sight:
     """What the authors' predictor remembers of a picture, by its own names."""
 
-    features: Tensor
+    features: Any  # a tensor [(1, 256, 64, 64) float32]; 4 MiB
     original_size: tuple[int, int]
     input_size: tuple[int, int]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
+
+from core.models.uses import USES, Use
 
 Task = Literal["colourise", "segment", "interpolate", "upscale", "flow"]
 
@@ -64,6 +66,7 @@ class ModelCard:
         files: any one of them is enough; the first is the one recommended.
         instead: what the program does where the file is missing.
         built_in: the weights come with the program.
+        use: what it is for and takes; None where nobody has said.
     """
 
     id: str
@@ -74,6 +77,7 @@ class ModelCard:
     files: tuple[ModelFile, ...]
     instead: str
     built_in: bool = False
+    use: Use | None = None
 
 
 _EMBEDDED = "the embedded colouriser is used"
@@ -145,7 +149,7 @@ def _edvr(name: str, title: str, file: str, *others: ModelFile) -> ModelCard:
     )
 
 
-CARDS: tuple[ModelCard, ...] = (
+_CARDS = (
     ModelCard(
         "embedded",
         "Embedded colouriser",
@@ -456,3 +460,5 @@ CARDS: tuple[ModelCard, ...] = (
         "DIS optical flow is used",
     ),
 )
+
+CARDS: tuple[ModelCard, ...] = tuple(replace(card, use=USES[card.id]) for card in _CARDS)
