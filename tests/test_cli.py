@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import app
+from core.models.card import CARDS
 from core.models.compact_net import CompactNet
 from studio.cli import parser
 
@@ -263,6 +264,23 @@ def test_the_list_says_what_is_used_instead_and_how_to_get_it(run, monkeypatch):
     assert lines[at + 2].strip().endswith("/v0.1.0/RealESRGAN_x4plus.pth: models fetch realesrgan-x4")
     at = next(i for i, line in enumerate(lines) if line.startswith("edvr "))
     assert lines[at + 2].strip().endswith("then models import EDVR_M_x4_SR_REDS_official-32075921.pth")
+    assert not any(line.strip().startswith("for: ") for line in lines)
+
+
+def test_of_one_model_all_is_told_that_its_card_says(run, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", "shelf")
+    status, out, _ = run("models", "list", "deoldify")
+    lines = [line.strip() for line in out.splitlines()]
+    assert status == 0
+    assert [line.split(":")[0] for line in lines[2:7]] == ["for", "not for", "takes", "size", "described in"]
+    assert lines[5] == "size: 218.5 million parameters, about 874 MB"
+    assert told(run, "models", "list", "deoldify")["models"][0]["use"]["takes"].startswith("luma of one frame")
+    _, out, _ = run("models", "list", "--long")
+    assert sum(line.strip().startswith("not for: ") for line in out.splitlines()) == len(CARDS)
+    assert "size: 16.7 million parameters, 67 MB" in out  # of a file whose size is known
+    status, _, complaints = run("models", "list", "nobody")
+    assert (status, len(complaints)) == (2, 1)
+    assert "unknown model 'nobody'; known: embedded" in complaints[0]
 
 
 def test_a_checkpoint_is_imported_verified_and_used(run, monkeypatch):

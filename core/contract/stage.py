@@ -150,6 +150,15 @@ class FrameStage(Stage, Protocol):
 
 
 @runtime_checkable
+class FillsWindow(Protocol):
+    """A frame stage whose windows hold as many frames at a shot's ends as within it, as some networks were trained."""
+
+    def fills_window(self, params: Any) -> bool:
+        """Whether what a shot's end cuts off a window is added on its other side."""
+        ...
+
+
+@runtime_checkable
 class ShotStage(Stage, Protocol):
     """Looks at the whole shot before it changes a frame."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
+
+from core.models.uses import USES, Use
 
 Task = Literal["colourise", "segment", "interpolate", "upscale", "flow"]
 
@@ -65,6 +67,7 @@ class ModelCard:
         instead: what there is as long as the file is missing: what a person is to choose, for a film is not made by
             another model unasked, or what the program uses by itself.
         built_in: the weights come with the program.
+        use: what it is for and takes; None where nobody has said.
     """
 
     id: str
@@ -75,6 +78,7 @@ class ModelCard:
     files: tuple[ModelFile, ...]
     instead: str
     built_in: bool = False
+    use: Use | None = None
 
 
 _EMBEDDED = "choose colouriser 'embedded' instead"
@@ -147,7 +151,7 @@ def _edvr(name: str, title: str, file: str, *others: ModelFile) -> ModelCard:
     )
 
 
-CARDS: tuple[ModelCard, ...] = (
+_CARDS = (
     ModelCard(
         "embedded",
         "Embedded colouriser",
@@ -458,3 +462,5 @@ CARDS: tuple[ModelCard, ...] = (
         _DIS,
     ),
 )
+
+CARDS: tuple[ModelCard, ...] = tuple(replace(card, use=USES[card.id]) for card in _CARDS)

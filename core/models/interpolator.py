@@ -7,6 +7,7 @@ ways that its network has, each of which takes less.
 from __future__ import annotations
 
 import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,12 +22,16 @@ from core.errors import PochoirError, ShapeError
 from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.once import Once
+from core.models.recent import Recent
 from core.models.shelf import find
 from core.models.tiling import is_out_of_memory
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 N = TypeVar("N")
+
+# Most that is kept of what was found in a pair of pictures; at full HD DAIN's is six tenths of it  [bytes].
+KEPT_BYTES = 1 << 30
 
 
 class NetworkInterpolator(ABC, Generic[N]):
@@ -53,6 +58,10 @@ class NetworkInterpolator(ABC, Generic[N]):
         self.fingerprint = fingerprint(self.name, self.version, weights)
         self._device = pick_device(device)
         self._network = Once(network)
+        self._lock = threading.Lock()
+        self._pair: tuple[Array, Array] | None = None
+        self._found = Recent(0)
+        self._kept_bytes = KEPT_BYTES
         self._too_much: dict[float, int] = {}  # way to the least picture that it had no memory for  [px]
 
     @classmethod
@@ -90,6 +99,17 @@ class NetworkInterpolator(ABC, Generic[N]):
     @abstractmethod
     def made(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array:
         """`between`, in one of the ways."""
+
+    def found(self, rgb_a: Array, rgb_b: Array) -> Recent:
+        """What was found of these two pictures and does not depend on the time; what was of two others is let go.
+
+        Pictures are told by their content: whoever has an array may write to it.
+        """
+        with self._lock:
+            pair = self._pair
+            if pair is None or not (np.array_equal(pair[0], rgb_a) and np.array_equal(pair[1], rgb_b)):
+                self._pair, self._found = (rgb_a.copy(), rgb_b.copy()), Recent(self._kept_bytes)
+            return self._found
 
     def between(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
         """Make the picture at a time between two others.
@@ -142,6 +162,17 @@ class NetworkInterpolator(ABC, Generic[N]):
         return made, self.said(least) if larger else ""
 
     def _tried(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array | None:
+        """The picture, or None where memory ends even though nothing is kept in it."""
+        made = self._attempted(rgb_a, rgb_b, t, way)
+        if made is None and self._found.stop():
+            made = self._attempted(rgb_a, rgb_b, t, way)
+            if made is None:
+                self._pair = None  # it was not what is kept: a lesser way may keep again
+            else:
+                self._kept_bytes = 0
+        return made
+
+    def _attempted(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array | None:
         """The picture, or None where memory ends."""
         try:
             with torch.inference_mode():

@@ -180,8 +180,21 @@ def check(layout: Layout) -> Check:
     return fits
 
 
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the network has seen in a picture.
+
+    Attributes:
+        features: for the decoder, finest first, on the device; 16 MiB of a published layout  [(1, C, h, w) float32]
+        size: of the picture  [(H, W) px]
+    """
+
+    features: list[Tensor]
+    size: tuple[int, int]
+
+
 class Sam2Predictor:
-    """Masks of what is clicked on in one picture. Fulfils `hints.sam.Predictor`.
+    """Masks of what is clicked on in a picture. Fulfils `hints.sam.Predictor`.
 
     Args:
         model: of `network`.
@@ -191,8 +204,6 @@ class Sam2Predictor:
     def __init__(self, model: torch.nn.Module, side: int) -> None:
         self._model: Any = model
         self._side = side
-        self._features: list[Tensor] = []
-        self._size = (0, 0)
 
     @classmethod
     def read(cls, layout: Layout, path: Path, *, device: str | None = None) -> Sam2Predictor:
@@ -209,8 +220,8 @@ class Sam2Predictor:
         load_into(model, named(table, where=str(path)), where=str(path))
         return cls(model.to(where), layout.side)
 
-    def set_image(self, picture: NDArray[np.uint8]) -> None:
-        """Look at a picture; the clicks that follow are on it.
+    def look(self, picture: NDArray[np.uint8]) -> Sight:
+        """Look at a picture, for clicks on it to be answered.
 
         Args:
             picture: [(H, W, 3) uint8 R'G'B']
@@ -219,20 +230,22 @@ class Sam2Predictor:
             rgb = torch.from_numpy(np.array(picture)).to(self._device).permute(2, 0, 1)[None] / 255
             square = F.interpolate(rgb, (self._side, self._side), mode="bilinear", antialias=True)
             mean, deviation = (square.new_tensor(three)[:, None, None] for three in (MEAN, DEVIATION))
-            self._features = self._model.get_image_embeddings((square - mean) / deviation)
-            self._size = picture.shape[0], picture.shape[1]
+            features = self._model.get_image_embeddings((square - mean) / deviation)
+            return Sight(list(features), (picture.shape[0], picture.shape[1]))
 
     def predict(
         self,
+        seen: Sight,
         where: NDArray[np.float32] | None,
         sides: NDArray[np.int_] | None,
         around: NDArray[np.float32] | None,
         mask_input: NDArray[np.float32] | None = None,
         multimask_output: bool = True,
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
-        """What is meant by clicks on the picture.
+        """What is meant by clicks on a picture.
 
         Args:
+            seen: what `look` gave of it
             where: the clicks, x and y               [(N, 2) px]
             sides: of each, 1 inside, 0 outside      [(N,)]
             around: left, top, right, bottom of it   [(4,) px]
@@ -245,15 +258,15 @@ class Sam2Predictor:
         """
         with torch.inference_mode():
             answer = self._model(
-                image_embeddings=self._features,
-                input_points=None if where is None else self._scaled(where)[None, None],
+                image_embeddings=seen.features,
+                input_points=None if where is None else self._scaled(where, seen.size)[None, None],
                 input_labels=None if sides is None else self._tensor(sides).long()[None, None],
-                input_boxes=None if around is None else self._scaled(around.reshape(2, 2)).reshape(1, 1, 4),
+                input_boxes=None if around is None else self._scaled(around.reshape(2, 2), seen.size).reshape(1, 1, 4),
                 input_masks=None if mask_input is None else self._tensor(mask_input)[None],
                 multimask_output=multimask_output,
             )
             small = answer.pred_masks[0].float()
-            masks = F.interpolate(small, self._size, mode="bilinear", align_corners=False)[0] > 0
+            masks = F.interpolate(small, seen.size, mode="bilinear", align_corners=False)[0] > 0
             logits, scores = small[0].clamp(-LOUDEST, LOUDEST), answer.iou_scores[0, 0].float()
             return masks.cpu().numpy(), scores.cpu().numpy(), logits.cpu().numpy()
 
@@ -265,9 +278,9 @@ class Sam2Predictor:
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(values)).to(self._device)
 
-    def _scaled(self, places: NDArray[np.float32]) -> Tensor:
-        """Places of the picture on the square that the network sees."""
-        h, w = self._size
+    def _scaled(self, places: NDArray[np.float32], size: tuple[int, int]) -> Tensor:
+        """Places of a picture of some size (H, W) on the square that the network sees."""
+        h, w = size
         return self._tensor(places * np.array([self._side / w, self._side / h], np.float32))
 
 

@@ -52,6 +52,7 @@ class Status:
             "paper": card.paper,
             "files": [asdict(f) for f in card.files],
             "instead": card.instead,
+            "use": {**asdict(card.use), "megabytes": round(card.use.megabytes, 1)} if card.use else None,
             "advice": self.advice,
         }
 

@@ -39,7 +39,7 @@ class Upscaler(Protocol):
         name: the word people choose it by.
         fingerprint: of weights and code version; part of every key its pictures reach.
         scale: by how much it enlarges; 1 where it only restores.
-        radius: frames it looks at to each side, where the shot has them.
+        radius: frames it looks at to each side; what a shot's end cuts off it is given on the other side.
     """
 
     name: str
@@ -51,7 +51,8 @@ class Upscaler(Protocol):
         """Enlarge one frame.
 
         Args:
-            frames: it and its neighbours, of one shot and in order  [(H, W, 3) float32 [0, 1] R'G'B' each]
+            frames: it and its neighbours, ``2 radius + 1`` or as many as the shot has, of one shot and in order
+                [(H, W, 3) float32 [0, 1] R'G'B' each]
             centre: which one it is
 
         Returns:
@@ -155,7 +156,7 @@ class NetworkUpscaler:
         self._network = Once(lambda: make().to(self._device).eval())
 
     def enlarge(self, frames: Sequence[Array], centre: int) -> Array:
-        """As `Upscaler.enlarge`. Where the shot ends, the frames a sequence lacks are those on its other side.
+        """As `Upscaler.enlarge`. Where the shot ends, `window_of` tells what a sequence is made of.
 
         Raises:
             PochoirError: there is not even memory for the smallest parts.
@@ -170,8 +171,7 @@ class NetworkUpscaler:
         """
         frame = frames[centre]
         if self.radius:
-            places = range(centre - self.radius, centre + self.radius + 1)
-            stack = np.stack([frames[mirrored(place, len(frames))] for place in places])
+            stack = np.stack([frames[place] for place in window_of(centre, self.radius, len(frames))])
         else:
             stack = frame
         h, w = frame.shape[:2]
@@ -251,7 +251,29 @@ def offer(plugins: Plugins, variant: Published) -> None:
     plugins.upscalers.add(variant.name, lambda device: load(variant, device=device))
 
 
-def mirrored(place: int, count: int) -> int:
+def window_of(centre: int, radius: int, count: int) -> list[int]:
+    """Places that a network of several frames is shown, ``2 radius + 1`` of them.
+
+    Beyond an end stand the frames that follow the window on its other side, the farthest first: each place is new to
+    the network. A shot of fewer frames than the window holds is mirrored at its ends instead.
+
+    Args:
+        centre: place of the frame in question
+        radius: frames to each side
+        count: frames there are
+
+    Source: Wang et al. 2019 (EDVR), the tests' padding "reflection circle": 4 3 0 1 2 for the first of five.
+    """
+    first, last = centre - radius, centre + radius
+    places = range(first, last + 1)
+    if count <= 2 * radius:
+        return [_mirrored(place, count) for place in places]
+    return [
+        last - place if place < 0 else first - (place - (count - 1)) if place >= count else place for place in places
+    ]
+
+
+def _mirrored(place: int, count: int) -> int:
     """A place of a sequence that goes on as its mirror image at both ends, the end itself not repeated."""
     if count == 1:
         return 0

@@ -17,7 +17,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.params import build
 from core.contract.recipe import Recipe
 from core.contract.registry import Registry
-from core.contract.stage import FrameStage, RetimeStage, ShotStage, Side, Stage, Timeline
+from core.contract.stage import FillsWindow, FrameStage, RetimeStage, ShotStage, Side, Stage, Timeline
 from core.errors import RecipeError
 from core.film.clip import Clip
 from core.film.shot import Shot, shot_of
@@ -56,6 +56,11 @@ class Node:
         """Whether it looks at whole shots; kept for the same reason."""
         return isinstance(self.stage, ShotStage)
 
+    @cached_property
+    def fills_window(self) -> bool:
+        """Whether its windows hold as many frames at a shot's ends as within it; kept for the same reason."""
+        return isinstance(self.stage, FillsWindow) and self.stage.fills_window(self.params)
+
     @property
     def name(self) -> str:
         """The stage's name, or ``decode`` for the film itself."""
@@ -74,7 +79,7 @@ class Node:
         shot = self.shot(n)
         if self.sees_shot:
             return shot.range
-        return shot.range.around(n, self.radius)
+        return shot.range.nearest(n, self.radius) if self.fills_window else shot.range.around(n, self.radius)
 
     def between(self, n: int) -> tuple[int, Fraction]:
         """Of a retimed frame: the frame before it, and the fraction of the way to the next."""

@@ -48,7 +48,8 @@ class Upscale(StageBase):
 
     A network enlarges by its own factor; what is asked for beyond or below that is resampled from its answer.
 
-    Window: the frame alone; for networks that see several frames, as many to each side as they were trained with.
+    Window: the frame alone; for networks that see several frames, as many to each side as they were trained with, at a
+    shot's ends those it lacks on the other side.
     Identity: where the new size is the old one and no network is asked: some restore without enlarging.
     Cost: about 65 ms to HD on two cores by Lanczos; by networks seconds to minutes.
 
@@ -88,6 +89,10 @@ class Upscale(StageBase):
         """As many frames as the network looks at; none for Lanczos."""
         upscaler = self.upscaler(params, device)
         return upscaler.radius if upscaler else 0
+
+    def fills_window(self, params: UpscaleParams) -> bool:
+        """With a network: one that looks at several frames was trained with that many."""
+        return params.by != LANCZOS
 
     def size(self, size: tuple[int, int], params: UpscaleParams) -> tuple[int, int]:
         """(H, W) after it: fits the size asked for, even numbers.

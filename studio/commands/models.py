@@ -9,6 +9,7 @@ from typing import Any
 from core.contract.plugins import Plugins
 from core.contract.progress import Report
 from core.models.admit import Admitted, Verified, admit, verified
+from core.models.card import ModelCard
 from core.models.fetch import fetch as fetched
 from core.models.shelf import Status, card_of, here, model_folder, shelf
 from studio.cli import Answer
@@ -17,14 +18,34 @@ _PUBLISHED = {True: "as published", False: "not the published bytes", None: "no 
 
 
 def list_(args: Namespace, plugins: Plugins, report: Report) -> Answer:
-    """Every model: whether it is here, else where it is published and what there is without it."""
-    found = shelf(cards=plugins.cards.values())
+    """Every model, or one: whether it is here, else where it is published and what there is without it.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    cards = plugins.cards.values()
+    found = shelf(cards=cards if args.name is None else [card_of(args.name, cards)])
+    long = args.long or args.name is not None
     lines = [f"model folder: {model_folder()}"]
     for status in found:
         lines.append(f"{status.card.id:20} {status.state:18} {status.card.title} ({status.card.licence})")
-        lines += [f"{'':20} {line}" for line in _detail(status)]
+        lines += [f"{'':20} {line}" for line in (*(_use(status.card) if long else ()), *_detail(status))]
     data = {"folder": str(model_folder()), "models": [status.as_json() for status in found]}
     return Answer(data, tuple(lines))
+
+
+def _use(card: ModelCard) -> list[str]:
+    use, sizes = card.use, {file.size for file in card.files[:1] if file.size}
+    if use is None:
+        return []
+    weight = f"{sizes.pop() / 1e6:.0f} MB" if sizes else "" if card.built_in else f"about {use.megabytes:.0f} MB"
+    return [
+        f"for: {use.suited}",
+        f"not for: {use.unsuited}",
+        f"takes: {use.takes}",
+        f"size: {use.millions:g} million parameters" + (f", {weight}" if weight else ""),
+        f"described in: {card.paper}",
+    ]
 
 
 def _detail(status: Status) -> list[str]:

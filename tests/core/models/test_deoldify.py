@@ -74,8 +74,12 @@ def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, cas
 @needs_parity
 @pytest.mark.parametrize("factor", [8, 7])
 def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor):
+    the_faithful_road_is_the_recorded_one(artistic, recorded, factor)
+
+
+def the_faithful_road_is_the_recorded_one(made: DeOldify, recorded: Fixture, factor: int) -> None:
     given, wanted, limits = recorded.case(f"pipeline_rf{factor}")
-    model = artistic.at(factor)
+    model = made.at(factor)
     small = squeeze(given["rgb"], factor * 16)
     within(small, wanted["model_input_rgb"], limits["model_input_rgb"])
     within(model.faithful_colour(small), wanted["model_image"], limits["model_image"])
@@ -84,18 +88,31 @@ def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor
     np.testing.assert_array_equal(transplant(given["rgb"], wanted["raw_color"]), wanted["final"])
 
 
-@needs_parity
-@pytest.mark.slow
-def test_the_video_network_gives_the_recorded_numbers():
+@pytest.fixture(scope="module")
+def video() -> DeOldify:
+    """The video generator with the recorded weights."""
     warm_up()
-    fixture = Fixture(FIXTURES["wide"])
-    given, wanted, limits = fixture.case("net112")
     with torch.device("meta"):
         net = Generator("wide")
-    load_into(net, fixture.weights(), where="fixture")
+    load_into(net, Fixture(FIXTURES["wide"]).weights(), where="fixture")
+    return DeOldify(lambda: net, name="deoldify", weights="fixture", render_factor=8, device="cpu")
+
+
+@needs_parity
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["net112", "net128", "net96x128"])
+def test_the_video_network_gives_the_recorded_numbers(video, case):
+    given, wanted, limits = Fixture(FIXTURES["wide"]).case(case)
     with torch.inference_mode():
-        got = net(torch.from_numpy(given["x"])).numpy()
+        got = video._network(torch.from_numpy(given["x"])).numpy()
     within(got, wanted["y"], limits["y"])
+
+
+@needs_parity
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [8, 7])
+def test_the_video_networks_faithful_road_gives_the_recorded_picture(video, factor):
+    the_faithful_road_is_the_recorded_one(video, Fixture(FIXTURES["wide"]), factor)
 
 
 @needs_parity
