@@ -26,6 +26,7 @@ from core.contract.fingerprint import sha256_of
 from core.errors import InputError, WeightsError
 from core.models import paddle
 from core.models.once import Once
+from core.models.pickled import would_run
 from core.models.pins import pinned
 from core.models.rewrite import rewrite
 
@@ -101,6 +102,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise WeightsError(f"{path}: is a frozen graph, whose numbers have no names; take the authors' checkpoint")
         if is_safetensors(path):
             data = load_file(path)
+        elif not _is_pickled(path):
+            raise WeightsError(f"{path}: is not a checkpoint: neither safetensors nor what torch or Paddle saves")
         elif paddle.is_pdparams(path):
             data = paddle.read(path)
         else:
@@ -108,8 +111,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             with torch.serialization.safe_globals([slice]):
                 data = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
+        raise WeightsError(f"{path}: {_why_not(path, error)}") from None
     data = _unwrapped(data)
     if not _is_table(data):
         raise WeightsError(f"{path}: holds no table of tensors; it is not a checkpoint of a network")
@@ -119,6 +121,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
     parallel = all(name.startswith(PARALLEL) for name in data)
     return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in data.items()}
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file begins as torch's or Paddle's do: as a zip archive, or a pickle of protocol 2 or later."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+
+
+def _why_not(path: Path, error: BaseException) -> str:
+    """What is wrong with a file that could not be read, and what to do.
+
+    torch's own words over a file that would run something tell how to let it; they are never passed on.
+    """
+    if stranger := would_run(path):
+        return f"would run {stranger} when read, so it is no plain checkpoint; do not use this file"
+    said = str(error).strip()
+    reason = said.splitlines()[0].partition(". ")[0] if said else type(error).__name__
+    if "weights_only" in said:
+        reason = "its pickle is damaged, or holds more than a table of tensors"
+    return f"cannot be read as a checkpoint ({reason}); fetch it again"
 
 
 def is_safetensors(path: Path) -> bool:

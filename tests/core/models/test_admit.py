@@ -333,12 +333,13 @@ def spoilt(weights: dict[str, torch.Tensor], path: Path, value: float) -> None:
 
 
 REFUSED = {
-    "runs something, zip": (lambda w, p: torch.save({"a": Hostile(p.parent / "mark")}, p), "cannot be read"),
+    "runs something, zip": (lambda w, p: torch.save({"a": Hostile(p.parent / "mark")}, p), "would run"),
     "runs something, before torch 1.6": (
         lambda w, p: torch.save({"a": Hostile(p.parent / "mark")}, p, _use_new_zipfile_serialization=False),
-        "cannot be read",
+        "would run",
     ),
-    "runs something, pickle": (lambda w, p: p.write_bytes(pickle.dumps(Hostile(p.parent / "mark"))), "it asks for"),
+    "runs something, pickle": (lambda w, p: p.write_bytes(pickle.dumps(Hostile(p.parent / "mark"))), "would run"),
+    "neither": (lambda w, p: p.write_bytes(b"garbage"), "is not a checkpoint"),
     "cut off": (cut, "cannot be read"),
     "not a number": (lambda w, p: spoilt(w, p, np.nan), r"'0\.weight' holds numbers that are not finite"),
     "infinite": (lambda w, p: spoilt(w, p, np.inf), r"'0\.weight' holds numbers that are not finite"),
