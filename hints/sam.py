@@ -5,7 +5,6 @@ The picture is encoded once and kept; every further click on it costs only the s
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -17,16 +16,17 @@ from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError
+from core.errors import ModelMissingError, WeightsError
 from core.film.colour import Array, join
-from core.models.checkpoint import check_for, load_into, read_checkpoint
+from core.models.checkpoint import Check, Table, check_for, load_into, read_checkpoint
 from core.models.device import pick_device
 from core.models.shelf import find
-from core.models.torchvision_shim import ensure_torchvision
+from core.models.torchvision_shim import library
 from hints.segment import Box, Click, Inside, check_clicks
 
 # The best one first: who put a larger checkpoint on the shelf wants it used.
 MODELS = (("segment-anything-h", "vit_h"), ("segment-anything-l", "vit_l"), ("segment-anything-b", "vit_b"))
+_OWN = "image_encoder.patch_embed."  # begins names of no other model's file
 
 
 class Predictor(Protocol):
@@ -56,7 +56,8 @@ class SamSegmenter:
         device: where the network runs; None chooses.
 
     Raises:
-        ModelMissingError: no checkpoint is in the model folder; the message says which and where to get it.
+        ModelMissingError: no checkpoint is in the model folder; the message says which and where to get it. Or the
+            library is not installed.
         WeightsError: the checkpoint is not what its name says.
 
     Source: Kirillov et al. 2023, "Segment Anything".
@@ -71,10 +72,10 @@ class SamSegmenter:
 
     def _made(self, device: str | None) -> Predictor:
         name, path = best_of(name for name, _ in MODELS)
-        library = _library()
+        segment_anything = _library()
         model = _network(dict(MODELS)[name])
         load_into(model, read_checkpoint(path), where=str(path))
-        predictor: Predictor = library.SamPredictor(model.to(str(pick_device(device))).eval())
+        predictor: Predictor = segment_anything.SamPredictor(model.to(str(pick_device(device))).eval())
         return predictor
 
     def segment(self, picture: Array, points: Sequence[Click], box: Box | None = None) -> Inside:
@@ -113,13 +114,24 @@ class SamSegmenter:
 
 def _library() -> Any:
     """The authors' code."""
-    if ensure_torchvision() == "absent":
-        raise ModelMissingError("segment-anything needs torchvision; install it beside torch")
-    return importlib.import_module("segment_anything")
+    return library("segment_anything", "segment-anything")
 
 
 def _network(kind: str) -> Any:
     return _library().sam_model_registry[kind]()
+
+
+def _check(kind: str) -> Check:
+    """What tells whether a checkpoint is of that network; see `core.models.checkpoint.check_for`."""
+    fits = check_for(partial(_network, kind))
+
+    def check(table: Table, where: str) -> None:
+        # Told before the library is loaded, which need not be there for other models' files.
+        if not any(name.startswith(_OWN) for name in table):
+            raise WeightsError(f"{where}: is no checkpoint of segment-anything; is it the right file for this model?")
+        fits(table, where)
+
+    return check
 
 
 def best_of(models: Iterable[str]) -> tuple[str, Path]:
@@ -142,4 +154,4 @@ def register(plugins: Plugins) -> None:
     """Add segment-anything; making it says what is missing where its checkpoint is not there."""
     plugins.segmenters.add(SamSegmenter.name, lambda device: SamSegmenter(device))
     for name, kind in MODELS:
-        plugins.checks.add(name, check_for(partial(_network, kind)))
+        plugins.checks.add(name, _check(kind))

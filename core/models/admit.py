@@ -14,7 +14,7 @@ from pathlib import Path
 
 from core.contract.fingerprint import sha256_of
 from core.contract.registry import Registry
-from core.errors import InputError, WeightsError
+from core.errors import InputError, ModelMissingError, WeightsError
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check, Table, check_finite, fold_norms, origin_of, read_checkpoint
 from core.models.pins import pin, pinned
@@ -147,6 +147,7 @@ def recognised(
 
     Raises:
         InputError: it fits several; the message says how to tell.
+        ModelMissingError: it may be of a model whose code is not installed, and fits no other.
         WeightsError: it fits none.
     """
     plain = fold_norms(table)
@@ -155,7 +156,10 @@ def recognised(
         raise InputError(f"{where}: '{model}' is no model that is imported from a file")
     if model is not None:
         checks.get(asked[0].id)(plain, where)  # what does not fit is said by name
-    fitting = [card for card in asked if _fits(card, plain, checks, where)]
+    unasked: list[ModelMissingError] = []
+    fitting = [card for card in asked if _fits(card, plain, checks, where, unasked)]
+    if not fitting and unasked:
+        raise ModelMissingError(f"{where}: {unasked[0]}; it is no other model's file")
     if not fitting:
         some = ", ".join(f"'{name}'" for name in list(table)[:3])
         raise WeightsError(
@@ -212,9 +216,13 @@ def _is_published(digest: str, file: ModelFile) -> bool | None:
     return digest.startswith(file.digest) if file.digest else None
 
 
-def _fits(card: ModelCard, plain: Table, checks: Registry[Check], where: str) -> bool:
+def _fits(card: ModelCard, plain: Table, checks: Registry[Check], where: str, unasked: list[ModelMissingError]) -> bool:
+    """Whether a table is a model's; a model whose code is not installed cannot tell, and goes among the unasked."""
     try:
         checks.get(card.id)(plain, where)
+    except ModelMissingError as error:
+        unasked.append(error)
+        return False
     except InputError:
         return False
     return True

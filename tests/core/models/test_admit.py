@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from app import BUILTINS
+from core.contract.plugins import load_plugins
 from core.contract.registry import Registry
-from core.errors import InputError, WeightsError
+from core.errors import InputError, ModelMissingError, WeightsError
 from core.models import admit as door
 from core.models import apart, ddcolor, deoldify, edvr, raft, realesrgan, sam2
 from core.models.admit import Admitted, admit, recognised, verified
@@ -256,6 +259,22 @@ def test_a_model_that_is_asked_for_says_what_does_not_fit(weights):
         recognised(weights, "00" * 32, "x", *SMALL, where="x")
     with pytest.raises(InputError, match="'embedded' is no model that is imported"):
         recognised(weights, "00" * 32, "x", CARDS, PLUGINS.checks, model="embedded", where="x")
+
+
+def test_a_package_that_is_not_installed_hinders_only_its_own_models_files(monkeypatch):
+    for library in ("segment_anything", "transformers"):
+        monkeypatch.setitem(sys.modules, library, None)
+    fresh = load_plugins([import_module(name) for name in BUILTINS], discover=False)  # nobody's network is made yet
+    found, _ = recognised(filled(shapes_of("edvr")), "0" * 64, "x", fresh.cards.values(), fresh.checks, where="x")
+    assert found.id == "edvr"
+    for name, needed in (
+        ("image_encoder.patch_embed.proj.weight", "segment-anything needs the segment_anything library"),
+        ("image_encoder.trunk.patch_embed.proj.weight", r"SAM 2\.1 needs the transformers library"),
+    ):
+        with pytest.raises(ModelMissingError, match=f"^x: {needed}; install what .*; it is no other model's file$"):
+            recognised({name: torch.ones(1)}, "0" * 64, "x", CARDS, fresh.checks, where="x")
+    with pytest.raises(WeightsError, match=f"is none of the {len(list(fresh.checks))} models"):
+        recognised({"a": torch.ones(1)}, "0" * 64, "x", CARDS, fresh.checks, where="x")
 
 
 # What each fixture's network is published as; the file's own layout is of its config.
