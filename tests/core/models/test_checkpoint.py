@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from core.errors import WeightsError
@@ -78,8 +79,11 @@ def test_a_file_saved_with_its_optimiser_is_read(tmp_path, normed, legacy):
         lambda t: {"epoch": 3, "state_dict": t, "optimizer": {"state": {}, "lr": 1e-4}},
         lambda t: {"state_dict": OrderedDict((f"module.{k}", v) for k, v in t.items())},
         lambda t: {"model": {"params": t}},
+        lambda t: {"model_state_dict": t, "epoch": 3},
+        lambda t: {"generator": t, "discriminator": {"other": torch.ones(1)}},
+        lambda t: {"net_g": t},
     ],
-    ids=["params", "params_ema", "state_dict", "module.", "nested"],
+    ids=["params", "params_ema", "state_dict", "module.", "nested", "model_state_dict", "generator", "net_g"],
 )
 def test_a_wrapped_network_is_unwrapped(tmp_path, normed, wrap, legacy):
     path = tmp_path / "net.pth"
@@ -230,6 +234,59 @@ def test_a_table_of_something_else_is_refused(tmp_path, content):
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"epoch": 3, "net": {"a": torch.ones(1)}}, " but 'epoch' (int), 'net' (dict)"),
+        ({"params": {"a": torch.ones(1), "info": "x"}}, " but 'info' (str)"),
+        ({str(n): n for n in range(7)}, " but '0' (int), '1' (int), '2' (int), '3' (int), '4' (int) …"),
+        ([1], " but list"),
+        ({}, ""),
+    ],
+)
+def test_what_a_file_holds_in_place_of_a_table_is_named(tmp_path, content, said):
+    path = tmp_path / "gen.pth"
+    torch.save(content, path)
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path)
+    assert str(caught.value) == f"{path}: holds no table of tensors{said}; it is not a checkpoint of a network"
+
+
+ODD_TENSORS = {
+    "float8": (lambda t: t.to(torch.float8_e4m3fn), "float8_e4m3fn"),
+    "complex": (lambda t: t.to(torch.complex64), "complex64"),
+    "quantised": (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "qint8"),
+    "sparse": (lambda t: t.to_sparse(), "sparse or ragged (sparse_coo)"),
+    "meta": (lambda t: t.to("meta"), "without numbers (meta)"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("make", "kind"), ODD_TENSORS.values(), ids=ODD_TENSORS)
+def test_tensors_that_are_no_plain_arrays_are_refused_by_name(tmp_path, make, kind):
+    path = tmp_path / "gen.pth"
+    torch.save({"params": {"a": torch.ones(2), "b": make(torch.ones(3))}}, path)
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path)
+    assert str(caught.value) == f"{path}: 'b' is {kind}, which no network here is made of; take the plain checkpoint"
+
+
+def test_float8_in_safetensors_is_refused_by_name(tmp_path):
+    path = tmp_path / "gen.safetensors"
+    save_file({"b": torch.ones(3).to(torch.float8_e4m3fn)}, path)
+    with pytest.raises(WeightsError, match="'b' is float8_e4m3fn, which"):
+        read_checkpoint(path)
+
+
+def test_a_program_of_torchscript_is_called_one(tmp_path):
+    path = tmp_path / "gen.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:  # laid out as torch.jit.save does
+        for name in ("data.pkl", "constants.pkl", "code/__torch__.py", "version"):
+            archive.writestr(f"gen/{name}", b"x" * 100)
+    with pytest.raises(WeightsError, match=r"gen\.pt: is a TorchScript program, not a checkpoint"):
+        read_checkpoint(path)
+
+
 def spoil(weights: dict[str, torch.Tensor], how: str) -> None:
     if how == "missing":
         del weights["1.running_var"]
@@ -270,6 +327,18 @@ def test_what_does_not_fit_is_refused_by_name(normed, how, named):
     with pytest.raises(WeightsError, match=f"'{named}'"):
         load_into(net, weights, where="gen.pth")
     assert all(torch.equal(net.state_dict()[k], v) for k, v in before.items())
+
+
+def test_norms_stored_as_halves_are_folded_as_float32(normed):
+    """What is left is what storing lost; the arithmetic of halves would lose as much again, or overflow."""
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in normed.state_dict().items()}
+    halves["0.weight_orig"] *= 1e4
+    folded = fold_norms(halves)
+    wanted = fold_norms({name: t.float() if t.is_floating_point() else t for name, t in halves.items()})
+    for name in ("0.weight", "2.weight"):
+        assert folded[name].dtype == torch.float32
+        assert torch.equal(folded[name], wanted[name])
+        assert torch.isfinite(folded[name]).all()
 
 
 def test_folding_leaves_its_input_alone(normed):
