@@ -75,6 +75,11 @@ class ModelCard:
     instead: str
     built_in: bool = False
 
+    @property
+    def direct(self) -> ModelFile | None:
+        """The first of the files whose own address is known: the one that is fetched."""
+        return next((file for file in self.files if file.direct), None)
+
 
 _EMBEDDED = "the embedded colouriser is used"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
