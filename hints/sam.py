@@ -5,7 +5,6 @@ A picture is encoded once, and the last few are kept: a further click on any of 
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -18,17 +17,18 @@ from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError
+from core.errors import ModelMissingError, WeightsError
 from core.film.colour import Array, join
-from core.models.checkpoint import check_for, load_into, read_checkpoint
+from core.models.checkpoint import Check, Table, check_for, load_into, read_checkpoint
 from core.models.device import pick_device
 from core.models.recent import Recent
 from core.models.shelf import find
-from core.models.torchvision_shim import ensure_torchvision
+from core.models.torchvision_shim import library
 from hints.segment import Box, Click, Inside, check_clicks
 
 # The best one first: who put a larger checkpoint on the shelf wants it used.
 MODELS = (("segment-anything-h", "vit_h"), ("segment-anything-l", "vit_l"), ("segment-anything-b", "vit_b"))
+_OWN = "image_encoder.patch_embed."  # begins names of no other model's file
 
 # Of what was seen in pictures: 32 of them by segment-anything, 8 by SAM 2.1  [bytes].
 KEPT_BYTES = 128 << 20
@@ -88,7 +88,8 @@ class SamSegmenter:
         device: where the network runs; None chooses.
 
     Raises:
-        ModelMissingError: no checkpoint is in the model folder; the message says which and where to get it.
+        ModelMissingError: no checkpoint is in the model folder; the message says which and where to get it. Or the
+            library is not installed.
         WeightsError: the checkpoint is not what its name says.
 
     Source: Kirillov et al. 2023, "Segment Anything".
@@ -103,10 +104,10 @@ class SamSegmenter:
 
     def _made(self, device: str | None) -> Predictor:
         name, path = best_of(name for name, _ in MODELS)
-        library = _library()
+        segment_anything = _library()
         model = _network(dict(MODELS)[name])
         load_into(model, read_checkpoint(path), where=str(path))
-        return _Predictor(library.SamPredictor(model.to(str(pick_device(device))).eval()))
+        return _Predictor(segment_anything.SamPredictor(model.to(str(pick_device(device))).eval()))
 
     def segment(self, picture: Array, points: Sequence[Click], box: Box | None = None) -> Inside:
         """See `hints.segment.Segmenter.segment`.
@@ -149,13 +150,24 @@ class SamSegmenter:
 
 def _library() -> Any:
     """The authors' code."""
-    if ensure_torchvision() == "absent":
-        raise ModelMissingError("segment-anything needs torchvision; install it beside torch")
-    return importlib.import_module("segment_anything")
+    return library("segment_anything", "segment-anything")
 
 
 def _network(kind: str) -> Any:
     return _library().sam_model_registry[kind]()
+
+
+def _check(kind: str) -> Check:
+    """What tells whether a checkpoint is of that network; see `core.models.checkpoint.check_for`."""
+    fits = check_for(partial(_network, kind))
+
+    def check(table: Table, where: str) -> None:
+        # Told before the library is loaded, which need not be there for other models' files.
+        if not any(name.startswith(_OWN) for name in table):
+            raise WeightsError(f"{where}: is no checkpoint of segment-anything; is it the right file for this model?")
+        fits(table, where)
+
+    return check
 
 
 def best_of(models: Iterable[str]) -> tuple[str, Path]:
@@ -178,4 +190,4 @@ def register(plugins: Plugins) -> None:
     """Add segment-anything; making it says what is missing where its checkpoint is not there."""
     plugins.segmenters.add(SamSegmenter.name, lambda device: SamSegmenter(device))
     for name, kind in MODELS:
-        plugins.checks.add(name, check_for(partial(_network, kind)))
+        plugins.checks.add(name, _check(kind))

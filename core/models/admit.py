@@ -7,14 +7,17 @@ them it is then follows from its hash where that is published, else from its nam
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.contract.fingerprint import sha256_of
 from core.contract.registry import Registry
-from core.errors import InputError, WeightsError
+from core.errors import InputError, ModelMissingError, WeightsError, printable
+from core.lock import alone
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check, Table, check_finite, fold_norms, origin_of, read_checkpoint
 from core.models.pins import pin, pinned
@@ -56,7 +59,7 @@ class Verified:
     Attributes:
         card: the model's.
         path: the file.
-        sha256: of its bytes.
+        sha256: of its bytes; empty where they cannot be read.
         as_published: whether they are what its authors published, or were rewritten from that; None: no hash of
             theirs is known.
         as_taken_in: whether they are still what they were when `admit` wrote them; None: it did not.
@@ -100,14 +103,7 @@ def admit(
     if model is not None and not any(model in (card.id, *(f.name for f in card.files)) for card in cards):
         raise InputError(f"unknown model '{model}'; known: {', '.join(card.id for card in cards)}")
     digest = sha256_of(source)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(".part", ".admit-", folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); check permissions") from None
-    os.close(handle)
-    new = Path(part)
-    try:
+    with _new_file(folder) as new:
         rewrite(source, new, digest)
         table = read_checkpoint(new)
         check_finite(table, where=str(source))
@@ -119,9 +115,27 @@ def admit(
         new.chmod(0o644)
         new.replace(path)
         pin(folder, path.name, sha256)
-    finally:
-        new.unlink(missing_ok=True)
     return Admitted(card, path, sha256, digest, _is_published(digest, file))
+
+
+@contextmanager
+def _new_file(folder: Path) -> Iterator[Path]:
+    """A file in the model folder to be written and renamed, by one program at a time.
+
+    What a program that was killed has left there goes.
+    """
+    with ExitStack() as after:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if after.enter_context(alone(folder / ".admit.lock")):
+                for left in folder.glob(".admit-*.part"):
+                    left.unlink(missing_ok=True)
+            handle, part = tempfile.mkstemp(".part", ".admit-", folder)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror}); check permissions") from None
+        os.close(handle)
+        after.callback(Path(part).unlink, missing_ok=True)
+        yield Path(part)
 
 
 def recognised(
@@ -147,6 +161,7 @@ def recognised(
 
     Raises:
         InputError: it fits several; the message says how to tell.
+        ModelMissingError: it may be of a model whose code is not installed, and fits no other.
         WeightsError: it fits none.
     """
     plain = fold_norms(table)
@@ -155,7 +170,10 @@ def recognised(
         raise InputError(f"{where}: '{model}' is no model that is imported from a file")
     if model is not None:
         checks.get(asked[0].id)(plain, where)  # what does not fit is said by name
-    fitting = [card for card in asked if _fits(card, plain, checks, where)]
+    unasked: list[ModelMissingError] = []
+    fitting = [card for card in asked if _fits(card, plain, checks, where, unasked)]
+    if not fitting and unasked:
+        raise ModelMissingError(f"{where}: {unasked[0]}; it is no other model's file")
     if not fitting:
         some = ", ".join(f"'{name}'" for name in list(table)[:3])
         raise WeightsError(
@@ -187,8 +205,9 @@ def verified(cards: Iterable[ModelCard], checks: Registry[Check], folder: Path |
 def _verified(
     card: ModelCard, path: Path, file: ModelFile | None, pins: Mapping[str, str], checks: Registry[Check]
 ) -> Verified:
-    sha256, published, taken_in, fault = sha256_of(path), None, None, ""
+    sha256, published, taken_in, fault = "", None, None, ""
     try:
+        sha256 = sha256_of(path)
         if file is None:
             load_weights(path)
             return Verified(card, path, sha256, None, None, "")
@@ -205,6 +224,10 @@ def _verified(
             fault = f"{path}: differs from what is published under its name; move it away and fetch it again"
     except InputError as error:
         fault = str(error)
+    except Exception as error:  # one file's fault, whatever it is, must not hide what there is to say of the others
+        fault = printable(
+            f"{path}: cannot be looked through ({type(error).__name__}: {error}); fetch or import it again"
+        )
     return Verified(card, path, sha256, published, taken_in, fault)
 
 
@@ -212,17 +235,27 @@ def _is_published(digest: str, file: ModelFile) -> bool | None:
     return digest.startswith(file.digest) if file.digest else None
 
 
-def _fits(card: ModelCard, plain: Table, checks: Registry[Check], where: str) -> bool:
+def _fits(card: ModelCard, plain: Table, checks: Registry[Check], where: str, unasked: list[ModelMissingError]) -> bool:
+    """Whether a table is a model's; a model whose code is not installed cannot tell, and goes among the unasked."""
     try:
         checks.get(card.id)(plain, where)
+    except ModelMissingError as error:
+        unasked.append(error)
+        return False
     except InputError:
         return False
     return True
 
 
 def _check_is_file(source: Path) -> None:
-    if not source.is_file():
-        what = "is a folder; name the checkpoint in it" if source.is_dir() else "no such file"
+    try:
+        kind = source.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{source}: {'leads to no file' if source.is_symlink() else 'no such file'}") from None
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+    if not stat.S_ISREG(kind):
+        what = "is a folder; name the checkpoint in it" if stat.S_ISDIR(kind) else "is a pipe or a device, not a file"
         raise InputError(f"{source}: {what}")
     try:
         with source.open("rb") as file:

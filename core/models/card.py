@@ -80,6 +80,11 @@ class ModelCard:
     built_in: bool = False
     use: Use | None = None
 
+    @property
+    def direct(self) -> ModelFile | None:
+        """The first of the files whose own address is known: the one that is fetched."""
+        return next((file for file in self.files if file.direct), None)
+
 
 _EMBEDDED = "choose colouriser 'embedded' instead"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"

@@ -8,7 +8,6 @@ Source: Ravi et al. 2024, "SAM 2: Segment Anything in Images and Videos".
 
 from __future__ import annotations
 
-import importlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.errors import ModelMissingError, WeightsError
+from core.errors import WeightsError
 from core.models.checkpoint import Check, Table, check_fits, empty, load_into, read_checkpoint
 from core.models.device import pick_device
 from core.models.once import Once
-from core.models.torchvision_shim import ensure_torchvision
+from core.models.torchvision_shim import library
 
 # ImageNet's, with which the encoder was trained  [R'G'B']
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -63,6 +62,7 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 _AUTHORS = "image_encoder."  # begins names in the authors' own files only
+_OWN = ("image_encoder.trunk.", "vision_encoder.backbone.")  # begin names of no other model's file, in either form
 _TIED = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 # What belongs to following through a film, in either form; and of it what SAM 2 of July 2024 had not yet.
 _OF_FILMS = re.compile(
@@ -105,11 +105,12 @@ def network(layout: Layout) -> torch.nn.Module:
     Raises:
         ModelMissingError: the transformers library, or torchvision, which it stands on, is not installed.
     """
-    library = _library()
+    # Its code for this network imports torchvision, for what is not used here.
+    transformers = library("transformers", "SAM 2.1")
     stages = [2**stage for stage in range(4)]
     widths = [layout.width * times for times in stages]
     sides = [layout.side // stride for stride in _STRIDES]
-    trunk = library.Sam2HieraDetConfig(
+    trunk = transformers.Sam2HieraDetConfig(
         hidden_size=layout.width,
         num_attention_heads=layout.heads,
         image_size=[layout.side, layout.side],
@@ -120,11 +121,11 @@ def network(layout: Layout) -> torch.nn.Module:
         global_attention_blocks=list(layout.everywhere),
         window_positional_embedding_background_size=[layout.background] * 2,
     )
-    eyes = library.Sam2VisionConfig(
+    eyes = transformers.Sam2VisionConfig(
         backbone_config=trunk, backbone_channel_list=widths[::-1], backbone_feature_sizes=[[s, s] for s in sides]
     )
-    config = library.Sam2Config(vision_config=eyes, prompt_encoder_config={"image_size": layout.side})
-    made: torch.nn.Module = library.Sam2Model(config)
+    config = transformers.Sam2Config(vision_config=eyes, prompt_encoder_config={"image_size": layout.side})
+    made: torch.nn.Module = transformers.Sam2Model(config)
     return made.eval()
 
 
@@ -173,7 +174,7 @@ def check(layout: Layout) -> Check:
 
     def fits(table: Table, where: str) -> None:
         # Told before the library is loaded, which takes seconds that other models' files should not cost.
-        if not any(name.startswith((_AUTHORS, "vision_encoder.")) for name in table):
+        if not any(name.startswith(_OWN) for name in table):
             raise WeightsError(f"{where}: is no checkpoint of SAM 2.1; is it the right file for this model?")
         check_fits(named(table, where=where), wanted(), where=where)
 
@@ -282,13 +283,3 @@ class Sam2Predictor:
         """Places of a picture of some size (H, W) on the square that the network sees."""
         h, w = size
         return self._tensor(places * np.array([self._side / w, self._side / h], np.float32))
-
-
-def _library() -> Any:
-    # Its code for this network imports torchvision, for what is not used here.
-    if ensure_torchvision() == "absent":
-        raise ModelMissingError("SAM 2.1 needs torchvision; install it beside torch")
-    try:
-        return importlib.import_module("transformers")
-    except ImportError:
-        raise ModelMissingError("SAM 2.1 needs the transformers library; install what requirements.txt names") from None

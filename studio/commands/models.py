@@ -8,8 +8,10 @@ from typing import Any
 
 from core.contract.plugins import Plugins
 from core.contract.progress import Report
+from core.errors import WeightsError
 from core.models.admit import Admitted, Verified, admit, verified
 from core.models.card import ModelCard
+from core.models.checkpoint import check_whole
 from core.models.fetch import fetch as fetched
 from core.models.shelf import Status, card_of, here, model_folder, shelf
 from studio.cli import Answer
@@ -53,7 +55,7 @@ def _detail(status: Status) -> list[str]:
         return [] if status.card.built_in else [str(status.path)]
     if status.card.built_in:
         return [status.advice]
-    file = next((f for f in status.card.files if f.direct), status.card.files[0])
+    file = status.card.direct or status.card.files[0]
     way = f"models fetch {status.card.id}" if file.direct else f"get {file.name} there, then models import {file.name}"
     return [f"until it is here, {status.card.instead}", f"published at {file.published}: {way}"]
 
@@ -63,10 +65,15 @@ def fetch(args: Namespace, plugins: Plugins, report: Report) -> Answer:
 
     Raises:
         InputError: there is no such model, or as of `core.models.fetch.fetch`.
+        WeightsError: it is here, but damaged.
     """
     card = card_of(args.name, plugins.cards.values())
     path = next(iter(here(card, model_folder())), None)
     if path is not None and args.source is None:
+        try:
+            check_whole(path)
+        except WeightsError as error:
+            raise WeightsError(f"{card.id}: is here, but damaged: {error}; first move that one away") from None
         return Answer({"id": card.id, "path": str(path), "fetched": False}, (f"{card.id} is here already: {path}",))
     taken = fetched(card, plugins.checks, source=args.source, report=report)
     return Answer({**_as_json(taken), "fetched": True}, (_line(taken),))

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.errors import WeightsError
-from hints import sam
+from core.contract.plugins import Plugins
+from core.errors import ModelMissingError, WeightsError
+from core.models import torchvision_shim
+from hints import sam, segment
+from studio.segmenting import Segmenters
 
 
 class Predictor:
@@ -37,7 +40,7 @@ class Predictor:
 def segmenter(monkeypatch, tmp_path):
     torch.save(torch.nn.Conv2d(3, 2, 1).state_dict(), tmp_path / "sam_vit_b_01ec64.pth")
     monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path))
-    monkeypatch.setattr(sam, "ensure_torchvision", lambda: "native")
+    monkeypatch.setattr(torchvision_shim, "ensure_torchvision", lambda: "native")
     library = types.ModuleType("segment_anything")
     library.sam_model_registry = {"vit_b": lambda: torch.nn.Conv2d(3, 2, 1)}
     library.SamPredictor = Predictor
@@ -100,3 +103,31 @@ def test_the_network_has_the_checkpoints_weights(segmenter, tmp_path):
     got = segmenter._predictor._authors.network.state_dict()
     assert got.keys() == wanted.keys()
     assert all(torch.equal(got[name], tensor) for name, tensor in wanted.items())
+
+
+def test_without_the_library_clicks_go_to_the_next_segmenter(segmenter, monkeypatch):
+    monkeypatch.setitem(sys.modules, "segment_anything", None)
+    with pytest.raises(ModelMissingError, match="segment-anything needs the segment_anything library; install what"):
+        sam.SamSegmenter("cpu")
+    plugins = Plugins()
+    for module in (sam, segment):
+        module.register(plugins)
+    picture = np.full((40, 60, 3), 0.2, np.float32)
+    picture[10:30, 15:45] = 0.8
+    asked = Segmenters(plugins, "cpu")
+    mask = asked.mask(picture, [(30.0, 20.0, True)])
+    assert isinstance(asked._segmenter(), segment.GeodesicSegmenter)
+    assert mask[20, 30]
+    assert not mask[2, 2]
+
+
+def test_the_library_is_not_asked_about_other_models_files(monkeypatch):
+    monkeypatch.setitem(sys.modules, "segment_anything", None)
+    plugins = Plugins()
+    sam.register(plugins)
+    for name, _ in sam.MODELS:
+        check = plugins.checks.get(name)
+        with pytest.raises(WeightsError, match=r"^x\.pth: is no checkpoint of segment-anything"):
+            check({"image_encoder.trunk.patch_embed.proj.weight": torch.zeros(1)}, "x.pth")
+        with pytest.raises(ModelMissingError, match="segment-anything needs"):
+            check({"image_encoder.patch_embed.proj.weight": torch.zeros(1)}, "x.pth")

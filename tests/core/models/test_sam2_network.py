@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.errors import InputError, ModelMissingError, WeightsError
-from core.models import sam2
+from core.models import torchvision_shim
 from core.models.admit import admit, verified
 from core.models.checkpoint import empty
 from core.models.sam2 import LAYOUTS, Layout, Sam2Predictor, check, named, network
@@ -267,7 +267,7 @@ def test_a_wrong_file_is_refused_in_one_line(shelf, tmp_path, model):
 
 
 def test_without_the_library_the_segmenter_is_passed_over(monkeypatch):
-    monkeypatch.setattr(sam2, "ensure_torchvision", lambda: "absent")
+    monkeypatch.setattr(torchvision_shim, "ensure_torchvision", lambda: "absent")
     with pytest.raises(ModelMissingError, match="needs torchvision"):
         network(SMALL)
     monkeypatch.undo()
