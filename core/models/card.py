@@ -64,6 +64,7 @@ class ModelCard:
         files: any one of them is enough; the first is the one recommended.
         instead: what the program does where the file is missing.
         built_in: the weights come with the program.
+        detected: it has no network of ours: what lies in the model folder says what it is (`core.models.detected`).
     """
 
     id: str
@@ -74,6 +75,7 @@ class ModelCard:
     files: tuple[ModelFile, ...]
     instead: str
     built_in: bool = False
+    detected: bool = False
 
 
 _EMBEDDED = "the embedded colouriser is used"

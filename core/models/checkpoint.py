@@ -40,7 +40,7 @@ Check = Callable[[Table, str], None]
 COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
 # Under what names training programs put the network's table beside their own state. Where a file holds both a moving
 # average of the weights and the weights themselves, the average is what its authors run.
-WRAPPERS = ("params_ema", "params-ema", "params", "model", "state_dict")
+WRAPPERS = ("params_ema", "params-ema", "params", "model", "state_dict", "model_state_dict", "net")
 PARALLEL = "module."  # what torch's data-parallel training puts before every name
 # A safetensors file's header lists its tensors: a hundred bytes each. The largest here has a thousand.
 HEADER_MOST = 4 << 20
