@@ -1,4 +1,4 @@
-"""Upscalers whose architecture is detected: taken in, listed, chosen by name; their pictures are the architecture's own."""
+"""Upscalers whose architecture is detected: taken in, chosen by name; their pictures are the architecture's own."""
 
 from __future__ import annotations
 
