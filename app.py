@@ -116,8 +116,10 @@ ROOMS: dict[str, Callable[[Namespace], Answer]] = {"studio": serve, "bench": ben
 
 
 def builtins() -> Any:
-    """Everything registered: what comes with the house, then what strangers installed."""
-    return load("core.contract.plugins:load_plugins")([import_module(name) for name in BUILTINS])
+    """Everything registered: what comes with the house, what strangers installed, what the model folder brings."""
+    plugins = load("core.contract.plugins:load_plugins")([import_module(name) for name in BUILTINS])
+    load("core.models.detected:register")(plugins)
+    return plugins
 
 
 def load(name: str) -> Any:

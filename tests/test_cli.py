@@ -287,7 +287,7 @@ def test_a_checkpoint_is_imported_verified_and_used(run, monkeypatch):
     monkeypatch.setenv("POCHOIR_MODELS", "shelf")
     torch.manual_seed(1)
     torch.save({"params": CompactNet(16).state_dict()}, "found.pth")
-    taken = told(run, "models", "import", "found.pth")
+    taken = told(run, "models", "import", "found.pth", "--as", "realesr-animevideo")
     assert (taken["id"], taken["path"]) == ("realesr-animevideo", "shelf/realesr-animevideov3.safetensors")
     rows = {m["id"]: m for m in told(run, "models", "verify")["models"]}
     # Its hash is not that of the published one: weights like these are drawn, not trained.

@@ -1,7 +1,8 @@
 """Take a checkpoint into the model folder: read apart, recognised by its tensors, rewritten as safetensors, pinned.
 
 Whose a file is, its tensors' names and shapes tell, not its own name. Several models are of one network; which of
-them it is then follows from its hash where that is published, else from its name, else the person says.
+them it is then follows from its hash where that is published, else from its name, else the person says. An upscaler
+that is known by neither is one of its own, where its architecture can be detected (`core.models.detected`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from core.contract.fingerprint import sha256_of
 from core.contract.registry import Registry
 from core.errors import InputError, ModelMissingError, WeightsError, printable
 from core.lock import alone
+from core.models import detected
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check, Table, check_finite, fold_norms, origin_of, read_checkpoint
 from core.models.pins import pin, pinned
@@ -107,8 +110,10 @@ def admit(
         rewrite(source, new, digest)
         table = read_checkpoint(new)
         check_finite(table, where=str(source))
-        card, file = recognised(table, digest, name or source.name, cards, checks, model=model, where=str(source))
-        del table  # it is a view of the file, which some systems then do not let go of
+        name, where = name or source.name, str(source)
+        detect = partial(detected.detected, table, name, cards, where=where)
+        card, file = recognised(table, digest, name, cards, checks, model=model, where=where, detect=detect)
+        del table, detect  # it is a view of the file, which some systems then do not let go of
         path, sha256 = folder / file.rewritten, sha256_of(new)
         if path.exists() and sha256_of(path) != sha256:
             raise InputError(f"{path}: another checkpoint of '{card.id}' is there already; move it away first")
@@ -147,6 +152,7 @@ def recognised(
     *,
     model: str | None = None,
     where: str,
+    detect: Callable[[], detected.Detected | None] = lambda: None,
 ) -> tuple[ModelCard, ModelFile]:
     """Whose checkpoint a table is, and as which of its published files it is to be kept.
 
@@ -158,6 +164,7 @@ def recognised(
         checks: by the card's id
         model: as of `admit`
         where: what to name in a message, e.g. the file's path
+        detect: asked what it is where no card, or none but upscalers' that know it by neither hash nor name, fits
 
     Raises:
         InputError: it fits several; the message says how to tell.
@@ -172,13 +179,6 @@ def recognised(
         checks.get(asked[0].id)(plain, where)  # what does not fit is said by name
     unasked: list[ModelMissingError] = []
     fitting = [card for card in asked if _fits(card, plain, checks, where, unasked)]
-    if not fitting and unasked:
-        raise ModelMissingError(f"{where}: {unasked[0]}; it is no other model's file")
-    if not fitting:
-        some = ", ".join(f"'{name}'" for name in list(table)[:3])
-        raise WeightsError(
-            f"{where}: is none of the {len(asked)} models that can be imported; its {len(table)} tensors are {some} …"
-        )
     pairs = [(card, file) for card in fitting for file in card.files if model in (None, card.id, file.name)]
     for known in (
         [p for p in pairs if p[1].digest and digest.startswith(p[1].digest)],
@@ -186,6 +186,18 @@ def recognised(
     ):
         if len(known) == 1:
             return known[0]
+    own = detect() if model is None and all(card.task == "upscale" for card in fitting) else None
+    if own is not None:
+        return own.card, own.card.files[0]
+    if not fitting and unasked:
+        raise ModelMissingError(f"{where}: {unasked[0]}; it is no other model's file")
+    if not fitting:
+        some = ", ".join(f"'{name}'" for name in list(table)[:3])
+        more = f"; for upscalers of other architectures {lacking}" if (lacking := detected.lacking()) else ""
+        raise WeightsError(
+            f"{where}: is none of the {len(asked)} models that can be imported; its {len(table)} tensors are "
+            f"{some} …{more}"
+        )
     kinds = {(card.id, file.reading): (card, file) for card, file in reversed(pairs)}
     if len(kinds) > 1:
         ids = dict.fromkeys(card.id for card, _ in pairs)
@@ -218,6 +230,9 @@ def _verified(
         check_finite(table, where=str(path))
         if card.id in checks:
             checks.get(card.id)(fold_norms(table), str(path))
+        found = detected.parsed(path.name) if card.detected else None
+        if found is not None:
+            detected.check(found, table, where=str(path))
         if taken_in is False:
             fault = f"{path}: has changed since it was taken in; move it away, and fetch or import it again"
         elif published is False and path.name == file.name:

@@ -68,6 +68,7 @@ class ModelCard:
             another model unasked, or what the program uses by itself.
         built_in: the weights come with the program.
         use: what it is for and takes; None where nobody has said.
+        detected: it has no network of ours: what lies in the model folder says what it is (`core.models.detected`).
     """
 
     id: str
@@ -79,6 +80,7 @@ class ModelCard:
     instead: str
     built_in: bool = False
     use: Use | None = None
+    detected: bool = False
 
     @property
     def direct(self) -> ModelFile | None:

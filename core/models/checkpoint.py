@@ -43,7 +43,7 @@ COUNTER = "num_batches_tracked"  # training's step counter; inference never read
 # Under what names training programs put the network's table beside their own state. Where a file holds both a moving
 # average of the weights and the weights themselves, the average is what its authors run.
 WRAPPERS = (
-    "params_ema", "params-ema", "params", "model", "state_dict", "model_state_dict", "generator", "net_g",
+    "params_ema", "params-ema", "params", "model", "state_dict", "model_state_dict", "generator", "net_g", "net",
 )  # fmt: skip
 # What networks are published in, and what counts and indexes in them; torch can do little with others.
 DTYPES = (

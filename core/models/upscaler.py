@@ -128,7 +128,7 @@ class NetworkUpscaler:
         make: loads the network; called once, when it is first asked for a picture.
         fingerprint: of weights and code version.
         scale: by how much the network enlarges.
-        tiling: how large pictures are cut.
+        tiling: how large pictures are cut; None: as the network's own ``tiling`` says.
         radius: frames the network looks at to each side; 0: it takes one picture, not a sequence.
         device: as `core.models.device.pick_device` takes it.
 
@@ -143,7 +143,7 @@ class NetworkUpscaler:
         *,
         fingerprint: str,
         scale: int,
-        tiling: Tiling,
+        tiling: Tiling | None,
         radius: int = 0,
         device: str | None = None,
     ) -> None:
@@ -175,12 +175,17 @@ class NetworkUpscaler:
         else:
             stack = frame
         h, w = frame.shape[:2]
-        planes = torch.from_numpy(_padded(np.moveaxis(stack, -1, -3), self._tiling.multiple))[None]
+        planes = torch.from_numpy(_padded(np.moveaxis(stack, -1, -3), self._parts().multiple))[None]
         rgb = self._run(planes)[0, :, : h * self.scale, : w * self.scale].clamp(0.0, 1.0)
         out = np.ascontiguousarray(rgb.permute(1, 2, 0).numpy())
         used = self._tiling
         same = used.as_good_as(self._usual, *planes.shape[-2:])
         return as_grey(out) if is_grey(frame) else out, "" if same else f"in parts of {used.side} px"
+
+    def _parts(self) -> Tiling:
+        if self._tiling is None:
+            self._tiling = cast(Tiling, self._network().tiling)
+        return self._tiling
 
     def _run(self, planes: Tensor) -> Tensor:
         """The network's answer on the CPU; in smaller parts from where memory ends."""
@@ -190,7 +195,7 @@ class NetworkUpscaler:
             return cast(Tensor, network(part.to(self._device)).cpu())
 
         while True:
-            tiling = self._tiling
+            tiling = self._parts()
             try:
                 with torch.inference_mode():
                     return tiled(work, planes, tiling, self.scale)

@@ -126,4 +126,6 @@ def _as_json(taken: Admitted) -> dict[str, Any]:
 
 
 def _line(taken: Admitted) -> str:
+    if taken.card.detected:
+        return f"{taken.card.id}: {taken.card.title}; upscale takes it as by={taken.card.id}; it is {taken.path}"
     return f"{taken.card.id}: {taken.card.title}, {_PUBLISHED[taken.as_published]}; it is {taken.path}"
