@@ -178,13 +178,13 @@ class NetworkUpscaler:
         planes = torch.from_numpy(_padded(np.moveaxis(stack, -1, -3), self._parts().multiple))[None]
         rgb = self._run(planes)[0, :, : h * self.scale, : w * self.scale].clamp(0.0, 1.0)
         out = np.ascontiguousarray(rgb.permute(1, 2, 0).numpy())
-        used = self._tiling
-        same = used.as_good_as(self._usual, *planes.shape[-2:])
+        used = self._parts()
+        same = used.as_good_as(cast(Tiling, self._usual), *planes.shape[-2:])
         return as_grey(out) if is_grey(frame) else out, "" if same else f"in parts of {used.side} px"
 
     def _parts(self) -> Tiling:
         if self._tiling is None:
-            self._tiling = cast(Tiling, self._network().tiling)
+            self._tiling = self._usual = cast(Tiling, self._loaded().tiling)
         return self._tiling
 
     def _run(self, planes: Tensor) -> Tensor:
