@@ -300,7 +300,7 @@ def test_a_checkpoint_is_imported_verified_and_used(run, monkeypatch):
     Path("shelf/realesr-animevideov3.safetensors").write_bytes(b"damaged")
     status, out, _ = run("models", "verify")
     assert status == 1
-    assert any(line.startswith("realesr-animevideo") and "cannot be read" in line for line in out.splitlines())
+    assert any(line.startswith("realesr-animevideo") and "is not a checkpoint" in line for line in out.splitlines())
     status, _, complaints = run("models", "import", "shelf")
     assert (status, len(complaints)) == (2, 1)
     assert "shelf: is a folder" in complaints[0]

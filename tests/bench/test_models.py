@@ -31,6 +31,6 @@ def test_what_is_drawn_is_a_checkpoint_of_its_model(tmp_path):
 def test_a_model_that_fails_is_a_row_with_its_fault(monkeypatch):
     monkeypatch.setattr(shelf, "command", lambda *_: ["-c", "raise SystemExit('no luck')"])
     result = speed.run(models=True, limit=1)
-    (case,) = result["cases"]
+    case = result["cases"][0]  # others are at half precision, where a machine has units for it
     assert (case["model"], case["way"]) == ("embedded", "float32")
     assert case["fault"].endswith("it said: no luck")

@@ -421,7 +421,7 @@ def test_verify_looks_at_the_network_and_the_name(folder, tmp_path, read_here):
     register(plugins)
     found = {row.card.id: row for row in verified(plugins.cards.values(), plugins.checks)}
     assert "is Compact x2, not Compact x4 as its name says" in found["two"].fault
-    assert "cannot be read" in found["three"].fault
+    assert "is not a checkpoint" in found["three"].fault
     assert "is none that the spandrel library knows, not SPAN x2 as its name says" in found["four"].fault
     assert {status.card.id: status.state for status in shelf(cards=plugins.cards.values())} == dict.fromkeys(
         found, "ready"
@@ -456,7 +456,7 @@ def test_reading_waits_for_the_first_picture(folder, tmp_path, read_here):
     made = load(Detected("one", "Compact", 2), device="cpu")
     whole = path.read_bytes()
     path.write_bytes(b"gone")
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match="is not a checkpoint"):
         made.enlarge([picture(8, 8)], 0)
     path.write_bytes(whole)
     assert made.enlarge([picture(8, 8)], 0).shape == (16, 16, 3)
@@ -477,7 +477,7 @@ def test_in_parts_a_network_of_convolutions_gives_the_whole(name, side, overlap,
     whole, parts = (load(found, device="cpu") for _ in range(2))
     rgb = picture(side + 2 * overlap + 5, 9)
     expected = whole.enlarge([rgb], 0)
-    parts._tiling = Tiling(side, overlap, parts._network().tiling.multiple)
+    parts._tiling = parts._usual = Tiling(side, overlap, parts._network().tiling.multiple)
     calls = []
     parts._network().register_forward_hook(lambda *_: calls.append(1))
     made = parts.enlarge([rgb], 0)

@@ -209,10 +209,11 @@ def test_at_a_shots_ends_its_window_is_as_long_as_within_and_never_crosses_a_cut
     plugins = Plugins()
     plugins.upscalers.add("small", lambda device: small(LITTLE, Tiling(64, 32, 4)))
     timeline = Timeline((16, 16), (Shot("a", FrameRange(0, 9)), Shot("b", FrameRange(9, 12))), (), ())
-    node = Node(Upscale(plugins.upscalers), UpscaleParams(by="small"), timeline, timeline)
+    stage, params = Upscale(plugins.upscalers), UpscaleParams(by="small")
+    node = Node(stage, params, timeline, timeline, radius=stage.radius(params, "cpu"))
     looked = [(node.needs(n).start, node.needs(n).stop) for n in range(12)]
     assert looked == [(0, 5)] * 3 + [(1, 6), (2, 7), (3, 8)] + [(4, 9)] * 3 + [(9, 12)] * 3
-    lanczos = Node(Upscale(plugins.upscalers), UpscaleParams(), timeline, timeline)
+    lanczos = Node(stage, UpscaleParams(), timeline, timeline)
     assert lanczos.needs(0) == FrameRange(0, 1)
 
 
