@@ -310,10 +310,10 @@ class Colourise(StageBase):
         able = (self.colouriser(n, device) for n in (name, "embedded"))
         return next((one for one in able if isinstance(one, Looks)), None)
 
-    def key_parts(self, params: ColouriseParams) -> tuple[Any, ...]:
-        """The weights' hashes, of what finds motion too."""
-        colouriser, carrier = self.colouriser(params.colouriser), self.carrier(params.colouriser)
-        return (colouriser.fingerprint, carrier.fingerprint, self._flows.get(params.flow)(None).fingerprint)
+    def key_parts(self, params: ColouriseParams, device: str | None = None) -> tuple[Any, ...]:
+        """The weights' hashes and how networks run there, of what finds motion too."""
+        colouriser, carrier = self.colouriser(params.colouriser, device), self.carrier(params.colouriser, device)
+        return (colouriser.fingerprint, carrier.fingerprint, self._flows.get(params.flow)(device).fingerprint)
 
     def radius(self, params: ColouriseParams) -> int:
         """As far as the automatic colour is steadied."""

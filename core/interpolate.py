@@ -148,9 +148,9 @@ class Interpolate(StageBase):
                 self._made[name, device] = cast(Interpolator, self._makers.get(name)(device))
             return self._made[name, device]
 
-    def key_parts(self, params: InterpolateParams) -> tuple[Any, ...]:
-        """The interpolator's weights and version."""
-        return (self.interpolator(params.by).fingerprint,)
+    def key_parts(self, params: InterpolateParams, device: str | None = None) -> tuple[Any, ...]:
+        """The interpolator's weights and version, and how it runs there."""
+        return (self.interpolator(params.by, device).fingerprint,)
 
     def retime(self, timeline: Timeline, params: InterpolateParams) -> Timeline:
         """Frames at ``j / rate`` for as long as the film lasts, to within half a frame.

@@ -118,8 +118,8 @@ class Stage(Protocol):
     help: ClassVar[str]
     Params: ClassVar[type]
 
-    def key_parts(self, params: Any) -> tuple[Any, ...]:
-        """Inputs beyond parameters that change the result, e.g. the hash of weights."""
+    def key_parts(self, params: Any, device: str | None = None) -> tuple[Any, ...]:
+        """Inputs beyond parameters that change the result: weights, and how a network runs where it will run."""
         ...
 
     def size(self, size: tuple[int, int], params: Any) -> tuple[int, int]:
@@ -189,7 +189,7 @@ class ShowsMatte(Protocol):
 class StageBase:
     """Defaults for stages: no further key parts, size unchanged. Carries no state."""
 
-    def key_parts(self, params: Any) -> tuple[Any, ...]:
+    def key_parts(self, params: Any, device: str | None = None) -> tuple[Any, ...]:
         """None beyond the parameters."""
         return ()
 

@@ -24,6 +24,7 @@ from core.models.checkpoint import check_for, read_network
 from core.models.dain_net import DainNet
 from core.models.interpolator import NetworkInterpolator
 from core.models.tensors import to_planes, to_rgb
+from core.models.ways import held
 
 Array = NDArray[np.float32]
 Maker = Callable[[Tensor, Tensor, float], Tensor]
@@ -79,7 +80,7 @@ class Dain(NetworkInterpolator[Maker]):
             F.pad(to_planes(rgb, self._device), (left, right, top, bottom), mode="replicate") for rgb in (rgb_a, rgb_b)
         )
         made = self._network()(first, second, t)
-        return to_rgb(made[..., top : top + h, left : left + w])
+        return to_rgb(held(made[..., top : top + h, left : left + w], self.way, self.name))
 
 
 def register(plugins: Plugins) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -33,7 +32,8 @@ from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
-from core.models.shelf import find
+from core.models.shelf import card_of, find
+from core.models.ways import choose_published, held, in_way, running
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -71,7 +71,8 @@ class DeOldify:
 
     Attributes:
         name: ``deoldify`` (video), ``deoldify-stable`` or ``deoldify-artistic``.
-        fingerprint: of weights, render factor and this module's version; for cache keys.
+        way: how it runs, but for `faithful`, which is the published program's (see `core.models.ways`).
+        fingerprint: of weights, render factor, this module's version and the way; for cache keys.
         render_factor: the network sees the picture stretched to a square of 16 times this.
         automatic_long_side: of that square; more luma than that tells it nothing.
     """
@@ -89,11 +90,13 @@ class DeOldify:
             raise InputError(f"{name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
         self.name = name
         self.render_factor = render_factor
-        self.fingerprint = fingerprint("deoldify", VERSION, name, weights, render_factor)
         self.automatic_long_side = render_factor * STEP
         self._device = pick_device(device)
         # Channels last is a quarter faster on a CPU, and differs in the last bits only.
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        typical = torch.zeros(1, 3, self.automatic_long_side, self.automatic_long_side)
+        self.way = choose_published(card_of(name).halves, lambda: self._colour(typical), self._device, name)
+        self.fingerprint = in_way(fingerprint("deoldify", VERSION, name, weights, render_factor), self.way)
 
     @classmethod
     def load(
@@ -167,7 +170,7 @@ class DeOldify:
         grey = grey_of(luma)
         side = self.render_factor * STEP
         small = scaled(torch.from_numpy(grey)[None, None], (side, side)).clamp(0.0, 1.0)
-        rgb = self._colour(small.expand(1, 3, side, side))
+        rgb = self._colour(small.expand(1, 3, side, side), self.way)
         # Only the colour differences are carried up; Y' is the film's own.
         difference = (rgb - _luma_of(rgb)).cpu()
         full = scaled(difference, (h, w))[0].permute(1, 2, 0).numpy()
@@ -203,13 +206,13 @@ class DeOldify:
         rgb = self._colour(planes)[0].permute(1, 2, 0).cpu().numpy()
         return (rgb * np.float32(255.0)).astype(np.uint8)
 
-    def _colour(self, grey: Tensor) -> Tensor:
+    def _colour(self, grey: Tensor, way: str = "float32") -> Tensor:
         """R'G'B' [(1, 3, S, S) float32 [0, 1]] of three equal planes of the same kind."""
         mean, std = _MEAN.to(self._device), _STD.to(self._device)
-        with torch.inference_mode():
+        with torch.inference_mode(), running(way, self._device):
             x = (grey.to(self._device) - mean) / std
-            y = self._network(x.contiguous(memory_format=torch.channels_last))
-            return cast(Tensor, (y * std + mean).clamp(0.0, 1.0))
+            y = held(self._network(x.contiguous(memory_format=torch.channels_last)), way, self.name)
+            return (y * std + mean).clamp(0.0, 1.0)
 
 
 def squeeze(rgb: Bytes, side: int) -> Bytes:

@@ -19,7 +19,7 @@ from core.models.edvr_net import EDVR, Layout
 from core.models.tiling import Tiling
 from core.models.upscaler import offer
 
-CODE = ("edvr", 1)  # the number is raised whenever the same weights give another answer, also by other parts
+CODE = ("edvr", 2)  # the number is raised whenever the same weights give another answer, also by other parts
 
 # At the size at which the network works. With the weights of the fixtures an overlap of 48 leaves parts and whole
 # apart by rounding only, 32 by a thousandth of an 8-bit step; trained offsets may reach farther.

@@ -21,12 +21,14 @@ from core.errors import PochoirError, ShapeError
 from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.once import Once
-from core.models.shelf import find
+from core.models.shelf import card_of, find
 from core.models.tiling import is_out_of_memory
+from core.models.ways import choose_published, in_way, running
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 N = TypeVar("N")
+TYPICAL = 128  # side of the pictures by which the clock chooses how a network runs  [px]
 
 
 class NetworkInterpolator(ABC, Generic[N]):
@@ -38,9 +40,10 @@ class NetworkInterpolator(ABC, Generic[N]):
         device: as `core.models.device.pick_device` takes it.
 
     Attributes:
-        name: the word people choose it by, and its card's id.
+        name: the word people choose it by, and its card's id, which says at which precisions it may run.
         version: raised whenever the same weights give another answer.
-        fingerprint: of weights and version; for cache keys.
+        way: how it runs (see `core.models.ways`).
+        fingerprint: of weights, version and way; for cache keys.
 
     Raises:
         InputError: there is no such device.
@@ -50,9 +53,11 @@ class NetworkInterpolator(ABC, Generic[N]):
     version: ClassVar[int]
 
     def __init__(self, network: Callable[[], N], *, weights: str, device: str | None = None) -> None:
-        self.fingerprint = fingerprint(self.name, self.version, weights)
         self._device = pick_device(device)
         self._network = Once(network)
+        self.way = "float32"  # while the clock decides
+        self.way = choose_published(card_of(self.name).halves, self._typical, self._device, self.name)
+        self.fingerprint = in_way(fingerprint(self.name, self.version, weights), self.way)
         self._too_much: dict[float, int] = {}  # way to the least picture that it had no memory for  [px]
 
     @classmethod
@@ -141,10 +146,15 @@ class NetworkInterpolator(ABC, Generic[N]):
             )
         return made, self.said(least) if larger else ""
 
+    def _typical(self) -> Array:
+        """Work as pictures make it."""
+        grey = np.full((TYPICAL, TYPICAL, 3), 0.5, np.float32)
+        return self.made(grey, grey, 0.5, self.ways(TYPICAL, TYPICAL)[0])
+
     def _tried(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array | None:
         """The picture, or None where memory ends."""
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), running(self.way, self._device):
                 return self.made(rgb_a, rgb_b, t, way)
         except RuntimeError as error:
             if not is_out_of_memory(error):

@@ -154,8 +154,10 @@ def source_timeline(clip: Clip, shots: tuple[Shot, ...]) -> Timeline:
     return Timeline(clip.size, shots, times, tuple(Fraction(n) for n in range(clip.count)))
 
 
-def lay_out(clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registry[Stage]) -> Line:
-    """Bind a recipe to a film.
+def lay_out(
+    clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registry[Stage], device: str | None = None
+) -> Line:
+    """Bind a recipe to a film, and to the device where its networks will run.
 
     Raises:
         RecipeError: a stage is unknown, a parameter breaks its bounds, or a retimed film is retimed again.
@@ -172,7 +174,7 @@ def lay_out(clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registr
             gives = stage.retime(timeline, params)
         else:
             gives = Timeline(stage.size(timeline.size, params), timeline.shots, timeline.times, timeline.sources)
-        parts = (stage.version, params, *stage.key_parts(params))
+        parts = (stage.version, params, *stage.key_parts(params, device))
         nodes.append(Node(stage, params, timeline, gives, parts))
         timeline = gives
     return Line(clip, tuple(nodes))

@@ -89,7 +89,7 @@ class Renderer:
         self.source = source
         self.cache = cache
         self.device = str(pick_device(device))
-        self.line: Line = lay_out(source.clip, tuple(shots), recipe, plugins.stages)
+        self.line: Line = lay_out(source.clip, tuple(shots), recipe, plugins.stages, self.device)
         self.tally = Tally()
         self.hint_source: HintSource | None = None
         self.side: _ColourSide | None = None

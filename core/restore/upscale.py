@@ -86,9 +86,9 @@ class Upscale(StageBase):
             made = self._made[name, device]
         return made.at(params.denoise) if isinstance(made, Denoises) else made
 
-    def key_parts(self, params: UpscaleParams) -> tuple[Any, ...]:
-        """The fingerprint of the network, which holds its weights' hash."""
-        upscaler = self.upscaler(params)
+    def key_parts(self, params: UpscaleParams, device: str | None = None) -> tuple[Any, ...]:
+        """The fingerprint of the network, which holds its weights' hash and how it runs there."""
+        upscaler = self.upscaler(params, device)
         return (upscaler.fingerprint,) if upscaler else ()
 
     def radius(self, params: UpscaleParams) -> int:

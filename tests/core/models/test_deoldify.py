@@ -25,7 +25,7 @@ def recorded() -> Fixture:
 
 
 @pytest.fixture(scope="module")
-def artistic(recorded, tmp_path_factory) -> DeOldify:
+def artistic(recorded, device, tmp_path_factory) -> DeOldify:
     """The artistic generator with the recorded weights, by way of a file as its authors publish it."""
     warm_up()
     folder = tmp_path_factory.mktemp("models")
@@ -33,7 +33,7 @@ def artistic(recorded, tmp_path_factory) -> DeOldify:
     torch.save(
         {"model": recorded.weights(), "opt": {"lr": slice(0.1, 0.2)}}, path, _use_new_zipfile_serialization=False
     )
-    made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device="cpu")
+    made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device=device)
     path.unlink()
     return made
 
@@ -62,18 +62,18 @@ def test_names_and_shapes_are_the_published_ones(kind):
 
 @needs_parity
 @pytest.mark.parametrize("case", ["net112", "net128", "net96x128"])
-def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, case):
+def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, device, case):
     given, wanted, limits = recorded.case(case)
     with torch.inference_mode():
-        got = artistic._network(torch.from_numpy(given["x"])).numpy()
+        got = artistic._network(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
     within(got, wanted["y"], limits["y"])
 
 
 @needs_parity
 @pytest.mark.parametrize("factor", [8, 7])
-def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor):
+def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, device, factor):
     given, wanted, limits = recorded.case(f"pipeline_rf{factor}")
-    model = DeOldify(artistic._network, name=artistic.name, weights="fixture", render_factor=factor, device="cpu")
+    model = DeOldify(artistic._network, name=artistic.name, weights="fixture", render_factor=factor, device=device)
     small = squeeze(given["rgb"], factor * 16)
     within(small, wanted["model_input_rgb"], limits["model_input_rgb"])
     within(model.faithful_colour(small), wanted["model_image"], limits["model_image"])
@@ -84,7 +84,7 @@ def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor
 
 @needs_parity
 @pytest.mark.slow
-def test_the_video_network_gives_the_recorded_numbers():
+def test_the_video_network_gives_the_recorded_numbers(device):
     warm_up()
     fixture = Fixture(FIXTURES["wide"])
     given, wanted, limits = fixture.case("net112")
@@ -92,7 +92,7 @@ def test_the_video_network_gives_the_recorded_numbers():
         net = Generator("wide")
     load_into(net, fixture.weights(), where="fixture")
     with torch.inference_mode():
-        got = net(torch.from_numpy(given["x"])).numpy()
+        got = net.to(device)(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
     within(got, wanted["y"], limits["y"])
 
 

@@ -171,4 +171,4 @@ def test_fingerprints_are_those_of_frames_in_caches():
     from core.contract.fingerprint import fingerprint
 
     assert Dain(lambda: Mix(0, OUT_OF_MEMORY[0]), weights="x", device="cpu").fingerprint == fingerprint("dain", 1, "x")
-    assert Rife(PaperNet, weights="x", device="cpu").fingerprint == fingerprint("rife", 1, "x")
+    assert Rife(PaperNet, weights="x", device="cpu").fingerprint == fingerprint("rife", 2, "x")
