@@ -244,8 +244,8 @@ class Needs:
             raise PochoirError(f"colouriser '{node.params.colouriser}': nothing here tells how far it is to be doubted")
         age, approved = said.age(place), said.approved(place)
         key = fingerprint(
-            "need", need.VERSION, node.stage.key_parts(node.params, renderer.device), doubts.fingerprint, node.params.saturation,
-            side.motion.luma_key(place), said.key(place), age, approved,
+            "need", need.VERSION, node.stage.key_parts(node.params, renderer.device), doubts.fingerprint,
+            node.params.saturation, side.motion.luma_key(place), said.key(place), age, approved,
         )  # fmt: skip
         held = self._machine.cache.get(key)
         if held is None:

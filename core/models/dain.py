@@ -23,6 +23,7 @@ from core.contract.plugins import Plugins
 from core.models.checkpoint import check_for, read_network
 from core.models.dain_net import DainNet
 from core.models.interpolator import NetworkInterpolator
+from core.models.shelf import card_of
 from core.models.tensors import to_planes, to_rgb
 from core.models.ways import held
 
@@ -45,6 +46,7 @@ class Dain(NetworkInterpolator[Maker]):
 
     name = "dain"
     version = 1
+    halves = card_of(name).halves
 
     @staticmethod
     def read(path: Path, device: torch.device) -> Maker:

@@ -21,7 +21,7 @@ from core.errors import PochoirError, ShapeError
 from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.once import Once
-from core.models.shelf import card_of, find
+from core.models.shelf import find
 from core.models.tiling import is_out_of_memory
 from core.models.ways import choose_published, in_way, running
 
@@ -40,7 +40,8 @@ class NetworkInterpolator(ABC, Generic[N]):
         device: as `core.models.device.pick_device` takes it.
 
     Attributes:
-        name: the word people choose it by, and its card's id, which says at which precisions it may run.
+        name: the word people choose it by, and its card's id.
+        halves: which half precisions it stands, as its card says.
         version: raised whenever the same weights give another answer.
         way: how it runs (see `core.models.ways`).
         fingerprint: of weights, version and way; for cache keys.
@@ -51,12 +52,13 @@ class NetworkInterpolator(ABC, Generic[N]):
 
     name: ClassVar[str]
     version: ClassVar[int]
+    halves: ClassVar[Sequence[str]] = ()
 
     def __init__(self, network: Callable[[], N], *, weights: str, device: str | None = None) -> None:
         self._device = pick_device(device)
         self._network = Once(network)
         self.way = "float32"  # while the clock decides
-        self.way = choose_published(card_of(self.name).halves, self._typical, self._device, self.name)
+        self.way = choose_published(self.halves, self._typical, self._device, self.name)
         self.fingerprint = in_way(fingerprint(self.name, self.version, weights), self.way)
         self._too_much: dict[float, int] = {}  # way to the least picture that it had no memory for  [px]
 

@@ -23,6 +23,7 @@ from core.errors import WeightsError
 from core.models.checkpoint import Table, check_fits, empty, load_into, read_checkpoint
 from core.models.interpolator import NetworkInterpolator
 from core.models.rife_net import V4_6, V4_17, V4_25, IFNet, PaperNet
+from core.models.shelf import card_of
 from core.models.tensors import to_planes, to_rgb
 from core.models.ways import held
 
@@ -53,6 +54,7 @@ class Rife(NetworkInterpolator[Network]):
 
     name = "rife"
     version = 2
+    halves = card_of(name).halves
 
     @staticmethod
     def read(path: Path, device: torch.device) -> Network:

@@ -1,4 +1,4 @@
-"""Half precision: what counts pixels stays exact, a card decides who runs so, and recorded numbers tell what it costs."""
+"""Half precision: what counts pixels stays exact, a card decides who runs so, recorded numbers tell what it costs."""
 
 from __future__ import annotations
 
@@ -305,9 +305,9 @@ def hinted(fixture: Fixture) -> tuple[torch.nn.Module, str, list[str], str]:
     return _Called(network, shown), "hint", ["L", "ab_hint", "mask"], "ab"
 
 
-# Fixture, how it is read, and by precision how far from the recorded numbers its answer may lie at most and on average:
-# twice what a processor's autocast gives. Of R'G'B' [0, 1]; RRDB's and EDVR L's answers here reach from -1 to 5 and to 2;
-# siggraph17's and DDColor's are a* b*.
+# Fixture, how it is read, and by precision how far from the recorded numbers its answer may lie at most and on
+# average: twice what a processor's autocast gives. Of R'G'B' [0, 1]; RRDB's answers here reach from -1 to 2 and EDVR
+# L's likewise; siggraph17's and DDColor's are a* b*.
 COST = {
     "realesr_compact16": (
         upscaling(realesrgan.VARIANTS["realesr-animevideo"]),
