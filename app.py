@@ -22,7 +22,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from core.errors import Cancelled, InputError, PochoirError
+from core.errors import Cancelled, InputError, PochoirError, printable
 from studio.cli import Answer, parser
 
 # What comes with the house, in order: of segmenters the first that can work is asked.
@@ -75,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("POCHOIR_TRACE"):
             traceback.print_exc()
+        said = " ".join(str(error).split())
         return complain(
-            f"an unforeseen fault, {type(error).__name__}: {error}; set POCHOIR_TRACE=1 to see where", FAILED
+            f"an unforeseen fault, {type(error).__name__}: {said}; set POCHOIR_TRACE=1 to see where", FAILED
         )
 
 
@@ -115,8 +116,10 @@ ROOMS: dict[str, Callable[[Namespace], Answer]] = {"studio": serve, "bench": ben
 
 
 def builtins() -> Any:
-    """Everything registered: what comes with the house, then what strangers installed."""
-    return load("core.contract.plugins:load_plugins")([import_module(name) for name in BUILTINS])
+    """Everything registered: what comes with the house, what strangers installed, what the model folder brings."""
+    plugins = load("core.contract.plugins:load_plugins")([import_module(name) for name in BUILTINS])
+    load("core.models.detected:register")(plugins)
+    return plugins
 
 
 def load(name: str) -> Any:
@@ -130,12 +133,12 @@ def tell(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(answer.data, ensure_ascii=False))
     elif answer.lines:
-        print("\n".join(answer.lines))
+        print("\n".join(printable(line) for line in answer.lines))
 
 
 def complain(message: str, status: int) -> int:
     """One line on stderr, whatever the message."""
-    print(f"pochoir: {' '.join(message.split())}", file=sys.stderr)
+    print(f"pochoir: {printable(message)}", file=sys.stderr)
     return status
 
 

@@ -9,7 +9,10 @@ equal can fall to both sides of a step, and the road back from Y'UV makes up to 
 is also compared with itself, memory laid out in another order (``own_difference``): no two that sum in another order
 are nearer than that.
 
-Both compute at float32, on a GPU too (`core.models.device`: no TF32), and the picture comes back to the processor.
+Ours is the faithful road, which is there to be compared. The road that colours films, in float and in whatever order is
+soonest done, is timed beside both (``house_ratio``), where a model has one.
+
+All compute at float32, on a GPU too (`core.models.device`: no TF32), and the picture comes back to the processor.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from skimage import data as pictures
 
 from bench.part import Part, in_turn, serve
 from core.errors import InputError, PochoirError
+from core.film.colour import join, luma_of
 from core.models import ddcolor, deoldify, edvr, siggraph17, upscaler
 from core.models.device import pick_device
 from core.models.shelf import card_of
@@ -107,7 +111,8 @@ def run(
     Returns:
         ``cases``: one for each pair and size; of one that could not be measured, what is ``missing``. ``summary``:
         ``ratio`` of seconds of processors (theirs by ours; ``clock_ratio``, by the clock, is only right where nothing
-        else computes; on a GPU the two are one) and ``same``, by model, and by size where there are several.
+        else computes; on a GPU the two are one), ``house_ratio`` and ``same``, by model, and by size where there are
+        several.
 
     Raises:
         InputError: there is no such folder or device, or the size is none.
@@ -151,7 +156,8 @@ def _of_pair(
     np.save(work / "shown.npy", shown)
     theirs = ["-m", "bench.authors", pair.model, str(checkout), str(work), pair.file, str(RENDER_FACTOR), str(seed)]
     ours = ["-m", "bench.beside", pair.model, str(work), device]
-    return measure(pair, shown, [*theirs, device], ours, work, rounds, on_clock=device != "cpu")
+    house = [*ours, "house"] if pair.model not in edvr.VARIANTS else None
+    return measure(pair, shown, [*theirs, device], ours, work, rounds, house=house, on_clock=device != "cpu")
 
 
 def measure(
@@ -162,6 +168,7 @@ def measure(
     work: Path,
     rounds: int,
     *,
+    house: Sequence[str] | None = None,
     on_clock: bool = False,
 ) -> dict[str, Any]:
     """Measure two parts that leave their pictures in a folder, as ``theirs.npy``, ``again.npy`` and ``ours.npy``.
@@ -173,7 +180,8 @@ def measure(
         ours: the same of the other
         work: the folder
         rounds: how often each is timed
-        on_clock: the clock tells the ratio: processors wait for a GPU
+        house: arguments that make a third part, which is timed only
+        on_clock: the clock tells the ratios: processors wait for a GPU
 
     Returns:
         The case; what is ``missing`` where one could not start.
@@ -181,7 +189,7 @@ def measure(
     about = {"model": pair.model, "size": f"{shown.shape[-2]}x{shown.shape[-3]}"}
     with ExitStack() as stack:
         parts = []
-        for who, command in (("theirs", theirs), ("ours", ours)):
+        for who, command in (("theirs", theirs), ("ours", ours), *([("house", house)] if house else [])):
             part = Part(f"{pair.model} {who}", command)
             stack.callback(part.close)
             try:
@@ -190,12 +198,14 @@ def measure(
                 return about | {"missing": str(error)}
             parts.append(part)
         in_turn(parts, rounds)
-        their, our = (part.case() for part in parts)
+        their, our, *others = (part.case() for part in parts)
         note = parts[0].about.get("note", "")
     left = {name: np.load(work / f"{name}.npy") for name in ("theirs", "ours", "again")}
     found = compared(left["theirs"], left["ours"], left["again"], shown)
     by = "s_per_frame" if on_clock else "cpu_s"
     ratios = {"ratio": their[by] / our[by], "clock_ratio": their["s_per_frame"] / our["s_per_frame"]}
+    if others:
+        ratios["house_ratio"] = their[by] / others[0][by]
     times = {
         f"{who} {what}": case[what]
         for what in ("s_per_frame", "cpu_s", "rss_mb")
@@ -263,12 +273,13 @@ def picture(model: str, size: tuple[int, int] | None = None) -> Array:
 
 
 def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Ratio and sameness by model, of the pairs that were measured."""
+    """Ratios and sameness by model, of the pairs that were measured."""
     done = [case for case in cases if "missing" not in case]
     several = len({case["size"] for case in done if case["model"] == done[0]["model"]}) > 1
     named = [(f"{case['model']} {case['size']}" if several else case["model"], case) for case in done]
     return {
         "ratio": {name: case["ratio"] for name, case in named},
+        "house_ratio": {name: case["house_ratio"] for name, case in named if "house_ratio" in case},
         "same": {name: case["same"] for name, case in named},
         "missing": sum("missing" in case for case in cases),
     }
@@ -277,29 +288,38 @@ def summarise(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
 # --- our part of a pair -----------------------------------------------------------------------------------------
 
 
-def ours(model: str, folder: Path, device: str = "cpu") -> Callable[[Array], Array]:
-    """A model of the shelf from picture to picture, as `picture` gives it."""
+def ours(model: str, folder: Path, device: str = "cpu", *, house: bool = False) -> Callable[[Array], Array]:
+    """A model of the shelf from picture to picture, as `picture` gives it, on the faithful road or on the house's."""
+    if model in edvr.VARIANTS:
+        network = upscaler.load(edvr.VARIANTS[model], folder, device=device)
+        return lambda frames: network.enlarge(list(_unit(frames)), len(frames) // 2)
+    colouriser: deoldify.DeOldify | ddcolor.DDColor | siggraph17.SIGGRAPH17
     if model in deoldify.VARIANTS:
-        return deoldify.DeOldify.load(model, folder, render_factor=RENDER_FACTOR, device=device).faithful
-    if model in ddcolor.VARIANTS:
-        return ddcolor.DDColor.load(model, folder, device=device).faithful
-    if model == siggraph17.SIGGRAPH17.name:
-        return siggraph17.SIGGRAPH17.load(folder, device=device).faithful
-    network = upscaler.load(edvr.VARIANTS[model], folder, device=device)
-    return lambda frames: network.enlarge(list(_unit(frames)), len(frames) // 2)
+        colouriser = deoldify.DeOldify.load(model, folder, render_factor=RENDER_FACTOR, device=device)
+    elif model in ddcolor.VARIANTS:
+        colouriser = ddcolor.DDColor.load(model, folder, device=device)
+    else:
+        colouriser = siggraph17.SIGGRAPH17.load(folder, device=device)
+
+    def coloured(frame: Array) -> Array:
+        luma = luma_of(frame.astype(np.float32) / np.float32(255))
+        return join(luma, colouriser.predict(luma))
+
+    return coloured if house else colouriser.faithful
 
 
 def _unit(frames: Array) -> Iterator[NDArray[np.float32]]:
     return (frame.astype(np.float32) / np.float32(255) for frame in frames)
 
 
-def main(model: str, work: str, device: str) -> None:
-    """Leave the picture in the folder, then make it as often as told."""
+def main(model: str, work: str, device: str, road: str = "faithful") -> None:
+    """Leave the picture in the folder where the road is the faithful one, then make it as often as told."""
     os.environ[VARIABLE] = "float32"
     folder = Path(work)
     shown = np.load(folder / "shown.npy")
-    made = ours(model, folder, device)
-    np.save(folder / "ours.npy", made(shown))
+    made = ours(model, folder, device, house=road == "house")
+    if road == "faithful":
+        np.save(folder / "ours.npy", made(shown))
 
     def go() -> int:
         made(shown)

@@ -3,9 +3,9 @@
 Every part runs in a process of its own, and those that are compared run in turn (`bench.part`).
 
 What is timed: a stage or line through the renderer as `restore` runs it, from frames in memory to frames in the
-cache (decoding and encoding are left out; the disk is not); DeOldify as published, from 8-bit picture to 8-bit
-picture, at render factor 21, with random weights, on which its speed does not depend. Its network is our port
-(`core.models.deoldify`), which is faster than the original (`bench beside`).
+cache (decoding and encoding are left out; the disk is not); DeOldify from luma to chroma, at render factor 21, with
+random weights, on which its speed does not depend. Its network is our port (`core.models.deoldify`) on the sooner of
+its two roads, which is faster than the original (`bench beside`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.panning import Panning
 from bench.part import Go, Part, in_turn, serve
 from core.contract.plugins import Plugins, load_plugins
 from core.contract.recipe import Recipe, StageSpec
 from core.errors import InputError, PochoirError
+from core.film.colour import luma_of
 from core.film.shot import shots_from_cuts
 from core.film.timebase import FrameRange
 from core.models.card import ModelCard
@@ -83,10 +82,10 @@ def make_part(name: str, size: Size, seed: int) -> Go:
 
 def _peer(size: Size, seed: int) -> Go:
     model = DeOldify.random_init("deoldify", seed, render_factor=RENDER_FACTOR, device="cpu")
-    picture = np.rint(Panning(size, 1, seed).frame(0).rgb * 255).astype(np.uint8)
+    luma = luma_of(Panning(size, 1, seed).frame(0).rgb)
 
     def go() -> int:
-        model.faithful(picture)
+        model.predict(luma)
         return 1
 
     return go

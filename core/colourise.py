@@ -12,18 +12,18 @@ A frame's chroma is built in four steps, each at the smallest size that serves i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.contract.params import number, registered
+from core.contract.params import number, registered, switch
 from core.contract.plugins import Plugins
 from core.contract.progress import CancelToken, Report
-from core.contract.registry import Registry
+from core.contract.registry import Makers
 from core.contract.stage import Side, StageBase, StageContext, Window
 from core.film.colour import join, luma_of
 from core.film.shot import Shot
@@ -32,11 +32,16 @@ from core.flow import FlowPair
 from core.guided import upsample_chroma
 from core.models.colouriser import (
     WORKING_LONG_SIDE,
+    AsPublished,
     Carries,
     Colouriser,
+    Faithful,
     Looks,
+    RendersAt,
+    SeesSquares,
     automatic_chroma,
     load_colouriser,
+    square,
     working_size,
 )
 from core.solver import close_hints
@@ -115,6 +120,14 @@ class Motion(Protocol):
         ...
 
 
+class FullMotion(Motion, Protocol):
+    """The same, and luma of whole frames."""
+
+    def full(self, n: int) -> Array:
+        """L* of frame ``n`` at its own size, of that content key too  [(H, W) float32 [0, 100]]."""
+        ...
+
+
 class Store(Protocol):
     """A content-addressed place for arrays."""
 
@@ -169,6 +182,25 @@ def automatic_size(size: tuple[int, int], colouriser: Colouriser) -> tuple[int, 
     return working_size(*size, int(getattr(colouriser, "automatic_long_side", WORKING_LONG_SIDE)))
 
 
+def sees_whole(colouriser: Colouriser) -> bool:
+    """Whether a colouriser brings frames to its own size itself, and so is to be shown them as they are."""
+    return isinstance(colouriser, SeesSquares | AsPublished)
+
+
+def asked(luma: Array, colouriser: Colouriser) -> Array:
+    """A frame's luma as a colouriser is best asked for colour without hints  [(h, w) float32 [0, 100] L*].
+
+    Args:
+        luma: L*; of the whole frame where it `sees_whole`, else at any size not below what it is asked at.
+        colouriser: which network is asked.
+    """
+    if isinstance(colouriser, AsPublished):
+        return luma
+    if isinstance(colouriser, SeesSquares):
+        return square(luma, colouriser.automatic_square)
+    return resized(luma, automatic_size((luma.shape[0], luma.shape[1]), colouriser))
+
+
 def resized(plane: Array, size: tuple[int, int]) -> Array:
     """A plane brought down by area, or up linearly  [(h, w) or (h, w, c) float32]."""
     if plane.shape[:2] == size:
@@ -185,10 +217,20 @@ def automatic_of(luma: Array, colouriser: Colouriser) -> Automatic:
         luma: L* at any size  [(H, W) float32 [0, 100]]
         colouriser: which network speaks.
     """
-    size = (luma.shape[0], luma.shape[1])
-    small, guide = resized(luma, automatic_size(size, colouriser)), resized(luma, working_size(*size))
-    raw = automatic_chroma(colouriser, small)
-    return Automatic(guide, raw if small.shape == guide.shape else upsample_chroma(small, raw, guide))
+    guide = resized(luma, working_size(luma.shape[0], luma.shape[1]))
+    return brought_to(guide, automatic_chroma(colouriser, asked(luma, colouriser)), luma)
+
+
+def brought_to(guide: Array, ab: Array, luma: Array) -> Automatic:
+    """An automatic pass brought to the size at which hints are carried.
+
+    Args:
+        guide: L* at that size                 [(h, w) float32 [0, 100]]
+        ab: chroma, at another size or at that [(h', w', 2) float32 Lab a* b*]
+        luma: L* that is not smaller than either, as far as there is one  [(H, W) float32 [0, 100]]
+    """
+    size = (ab.shape[0], ab.shape[1])
+    return Automatic(guide, ab if size == guide.shape else upsample_chroma(resized(luma, size), ab, guide))
 
 
 def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
@@ -265,6 +307,12 @@ class ColouriseParams:
     )
     saturation: float = number(1.0, 0.0, 2.0, help="Strength of the automatic colour; hints are left as asked")
     flow: str = registered("dis", "flows", help="Which estimator finds motion: dis, or a network of the model shelf")
+    render_factor: int = number(
+        0, 0, 64, help="Size at which DeOldify sees the picture, in 16 px; 0 is its authors' choice, 21 or 35"
+    )
+    faithful: bool = switch(
+        False, help="Colour as the authors' own program does, in 8 bits: DeOldify, DDColor, siggraph17"
+    )
 
 
 class Colourise(StageBase):
@@ -275,22 +323,23 @@ class Colourise(StageBase):
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 
-    def __init__(
-        self, makers: Registry[Callable[[str | None], Any]], flows: Registry[Callable[[str | None], Any]]
-    ) -> None:
+    def __init__(self, makers: Makers, flows: Makers) -> None:
         self._makers = makers
         self._flows = flows
-        self._made: dict[tuple[str, str | None], Colouriser] = {}
 
-    def colouriser(self, name: str, device: str | None = None) -> Colouriser:
-        """The colouriser of that name, made once.
+    def colouriser(self, params: ColouriseParams, device: str | None = None) -> Colouriser:
+        """The colouriser that is asked for, as it is asked for; its network is made once, however it is.
 
         Raises:
-            InputError: there is none of that name, or its weights are missing.
+            InputError: there is none of that name, its weights are missing, or it cannot be had so.
         """
-        if (name, device) not in self._made:
-            self._made[name, device] = cast(Colouriser, self._makers.get(name)(device))
-        return self._made[name, device]
+        made = self._named(params.colouriser, device)
+        if isinstance(made, RendersAt):
+            made = made.at(params.render_factor)
+        return AsPublished(made) if params.faithful and isinstance(made, Faithful) else made
+
+    def _named(self, name: str, device: str | None) -> Colouriser:
+        return cast(Colouriser, self._makers.made(name, device))
 
     def carrier(self, name: str, device: str | None = None) -> Carries:
         """What carries hints where that colouriser colours: itself if it can, else the embedded one.
@@ -298,8 +347,8 @@ class Colourise(StageBase):
         Raises:
             InputError, WeightsError: as of `colouriser`.
         """
-        own = self.colouriser(name, device)
-        return own if isinstance(own, Carries) else cast(Carries, self.colouriser("embedded", device))
+        own = self._named(name, device)
+        return own if isinstance(own, Carries) else cast(Carries, self._named("embedded", device))
 
     def looks(self, name: str, device: str | None = None) -> Looks | None:
         """What tells how places look where that colouriser colours: itself if it can, else the embedded one.
@@ -307,15 +356,19 @@ class Colourise(StageBase):
         Raises:
             InputError, WeightsError: as of `colouriser`.
         """
-        able = (self.colouriser(n, device) for n in (name, "embedded"))
+        able = (self._named(n, device) for n in (name, "embedded"))
         return next((one for one in able if isinstance(one, Looks)), None)
+
+    def keyed(self, params: ColouriseParams) -> ColouriseParams:
+        """As they are, but for what only some colourisers know: that is in the fingerprints of these."""
+        return replace(params, render_factor=0, faithful=False)
 
     def key_parts(self, params: ColouriseParams, device: str | None = None) -> tuple[Any, ...]:
         """The weights' hashes and how networks run there, of what finds motion too."""
-        colouriser, carrier = self.colouriser(params.colouriser, device), self.carrier(params.colouriser, device)
-        return (colouriser.fingerprint, carrier.fingerprint, self._flows.get(params.flow)(device).fingerprint)
+        colouriser, carrier = self.colouriser(params, device), self.carrier(params.colouriser, device)
+        return (colouriser.fingerprint, carrier.fingerprint, self._flows.made(params.flow, device).fingerprint)
 
-    def radius(self, params: ColouriseParams) -> int:
+    def radius(self, params: ColouriseParams, device: str | None = None) -> int:
         """As far as the automatic colour is steadied."""
         return params.steady
 
@@ -325,7 +378,7 @@ class Colourise(StageBase):
         frame = window.frame
         luma = luma_of(frame.rgb)
         if context.side is None:
-            auto = automatic_of(luma, self.colouriser(params.colouriser, context.device))
+            auto = automatic_of(luma, self.colouriser(params, context.device))
             return self.paint(luma, auto.luma, auto, None, params, carrier)
         side = cast(ColourSide, context.side)
         small, auto = side.luma(frame.index), side.automatic(frame.index)

@@ -5,8 +5,19 @@
 """
 
 
+def printable(text: str) -> str:
+    """A text in one line that no terminal obeys: every character that does not print, as Python escapes it.
+
+    Messages hold names of files and of what is in them, and whoever named those may be a stranger.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class PochoirError(Exception):
-    """Base of everything this project raises on purpose."""
+    """Base of everything this project raises on purpose; its text is `printable`."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class InputError(PochoirError):

@@ -10,9 +10,7 @@ the distinct pictures about it. Frames keep their count and their times, and so 
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -23,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
-from core.contract.params import registered, switch, text
+from core.contract.params import number, registered, switch, text
 from core.contract.plugins import Plugins
-from core.contract.registry import Registry
+from core.contract.registry import Makers
 from core.contract.stage import StageBase, StageContext, Timeline, Window
 from core.defects import is_duplicate
 from core.errors import InputError, RecipeError
@@ -40,6 +38,7 @@ Array = NDArray[np.float32]
 _HOPELESS = 0.12
 # A picture shown for longer than this is a still, or a calm view, and stays as it is  [frames].
 LONGEST_REPEAT = 4
+_OFF_WHOLE = 0.02  # as far as a time step may be from a whole part, so that 0.33 is a third
 _flow = DisFlow("medium")
 
 
@@ -112,6 +111,12 @@ class InterpolateParams:
     by: str = registered(
         "flow", "interpolators", help="Who makes frames: flow, along the motion, or a network of the model shelf"
     )
+    time_step: float = number(
+        0.0,
+        0.0,
+        1.0,
+        help="In place of a rate, as PaddleGAN has it: 0.5 makes twice the film's frames, 0.25 four times; 0: see rate",
+    )
     remove_duplicates: bool = switch(
         False, help="Make frames that repeat the one before anew, from the distinct pictures about them"
     )
@@ -132,10 +137,8 @@ class Interpolate(StageBase):
     help: ClassVar[str] = "Changes the frame rate by making frames along the motion, never across a cut"
     Params: ClassVar[type] = InterpolateParams
 
-    def __init__(self, makers: Registry[Callable[[str | None], Any]]) -> None:
+    def __init__(self, makers: Makers) -> None:
         self._makers = makers
-        self._made: dict[tuple[str, str | None], Interpolator] = {}
-        self._lock = threading.Lock()
 
     def interpolator(self, name: str, device: str | None = None) -> Interpolator:
         """The interpolator of that name, made once.
@@ -143,10 +146,7 @@ class Interpolate(StageBase):
         Raises:
             InputError: there is none of that name, or its weights are missing.
         """
-        with self._lock:
-            if (name, device) not in self._made:
-                self._made[name, device] = cast(Interpolator, self._makers.get(name)(device))
-            return self._made[name, device]
+        return cast(Interpolator, self._makers.made(name, device))
 
     def key_parts(self, params: InterpolateParams, device: str | None = None) -> tuple[Any, ...]:
         """The interpolator's weights and version, and how it runs there."""
@@ -156,12 +156,9 @@ class Interpolate(StageBase):
         """Frames at ``j / rate`` for as long as the film lasts, to within half a frame.
 
         Raises:
-            RecipeError: the rate is none.
+            RecipeError: the rate is none, the time step is no whole part, or both are asked for and differ.
         """
-        try:
-            rate = parse_rate(params.rate.strip())
-        except InputError as error:
-            raise RecipeError(f"stage interpolate, parameter 'rate': {error}") from None
+        rate = _rate(timeline, params)
         start, end = timeline.times[0], timeline.times[-1]
         count = max(1, round((end - start) * rate)) if timeline.count else 0
         times = tuple(start + j / rate for j in range(count + 1))
@@ -260,6 +257,30 @@ def register(plugins: Plugins) -> None:
     """Add the stage, and the interpolator that needs no weights."""
     plugins.interpolators.add(AlongFlow.name, lambda device: AlongFlow())
     plugins.stages.add(Interpolate.name, Interpolate(plugins.interpolators))
+
+
+def _rate(timeline: Timeline, params: InterpolateParams) -> Fraction:
+    """Frames per second that are asked for."""
+    try:
+        rate = parse_rate(params.rate.strip())
+    except InputError as error:
+        raise RecipeError(f"stage interpolate, parameter 'rate': {error}") from None
+    if not params.time_step or not timeline.count:
+        return rate
+    times = round(1 / params.time_step)
+    if abs(1 / params.time_step - times) > _OFF_WHOLE * times:
+        raise RecipeError(
+            f"stage interpolate, parameter 'time_step': expected a whole part such as 0.5, 0.33, 0.25 or 0.125, got "
+            f"{params.time_step:g}"
+        )
+    stepped = times * timeline.count / (timeline.times[-1] - timeline.times[0])
+    # A rate left at its default was not asked for.
+    if params.rate != InterpolateParams.rate and rate != stepped:
+        raise RecipeError(
+            f"stage interpolate: time_step {params.time_step:g} makes {float(stepped):g} frames per second of this "
+            f"film, rate asks for {params.rate.strip()}; give one of the two"
+        )
+    return stepped
 
 
 def _place(timeline: Timeline, time: Fraction, last: set[int]) -> Fraction:

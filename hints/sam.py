@@ -1,13 +1,13 @@
 """Region by click with segment-anything, where its checkpoint is in the model folder.
 
-The picture is encoded once and kept; every further click on it costs only the small decoder.
+A picture is encoded once, and the last few are kept: a further click on any of them costs only the small decoder.
 """
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,27 +17,33 @@ from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError
+from core.errors import ModelMissingError, WeightsError
 from core.film.colour import Array, join
-from core.models.checkpoint import check_for, load_into, read_checkpoint
+from core.models.checkpoint import Check, Table, check_for, load_into, read_checkpoint
 from core.models.device import pick_device
+from core.models.recent import Recent
 from core.models.shelf import find
-from core.models.torchvision_shim import ensure_torchvision
+from core.models.torchvision_shim import library
 from hints.segment import Box, Click, Inside, check_clicks
 
 # The best one first: who put a larger checkpoint on the shelf wants it used.
 MODELS = (("segment-anything-h", "vit_h"), ("segment-anything-l", "vit_l"), ("segment-anything-b", "vit_b"))
+_OWN = "image_encoder.patch_embed."  # begins names of no other model's file
+
+# Of what was seen in pictures: 32 of them by segment-anything, 8 by SAM 2.1  [bytes].
+KEPT_BYTES = 128 << 20
 
 
 class Predictor(Protocol):
-    """A network that looks at a picture once and then answers clicks on it, as its authors' code has it."""
+    """A network that looks at a picture once and then answers clicks on it."""
 
-    def set_image(self, picture: NDArray[np.uint8], /) -> None:
-        """Look at a picture  [(H, W, 3) uint8 R'G'B']."""
+    def look(self, picture: NDArray[np.uint8], /) -> Any:
+        """What is seen in a picture  [(H, W, 3) uint8 R'G'B']."""
         ...
 
     def predict(
         self,
+        seen: Any,
         where: NDArray[np.float32] | None,
         sides: NDArray[np.int_] | None,
         around: NDArray[np.float32] | None,
@@ -49,6 +55,32 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class _Sight:
+    """What the authors' predictor remembers of a picture, by its own names."""
+
+    features: Any  # a tensor [(1, 256, 64, 64) float32]; 4 MiB
+    original_size: tuple[int, int]
+    input_size: tuple[int, int]
+
+
+class _Predictor:
+    """The authors' predictor, which remembers one picture, as one that remembers none. Fulfils `Predictor`."""
+
+    def __init__(self, authors: Any) -> None:
+        self._authors = authors
+
+    def look(self, picture: NDArray[np.uint8]) -> _Sight:
+        authors = self._authors
+        authors.set_image(picture)
+        return _Sight(authors.features, authors.original_size, authors.input_size)
+
+    def predict(self, seen: _Sight, *asked: Any, **how: Any) -> Any:
+        for field in fields(seen):
+            setattr(self._authors, field.name, getattr(seen, field.name))
+        return self._authors.predict(*asked, **how)
+
+
 class SamSegmenter:
     """Segment-anything behind the interface of all segmenters (`hints.segment.Segmenter`).
 
@@ -56,7 +88,8 @@ class SamSegmenter:
         device: where the network runs; None chooses.
 
     Raises:
-        ModelMissingError: no checkpoint is in the model folder; the message says which and where to get it.
+        ModelMissingError: no checkpoint is in the model folder; the message says which and where to get it. Or the
+            library is not installed.
         WeightsError: the checkpoint is not what its name says.
 
     Source: Kirillov et al. 2023, "Segment Anything".
@@ -66,16 +99,15 @@ class SamSegmenter:
 
     def __init__(self, device: str | None = None) -> None:
         self._predictor = self._made(device)
-        self._encoded: str | None = None
-        self._lock = threading.RLock()  # the picture that is looked at and the clicks on it belong together
+        self._seen = Recent(KEPT_BYTES)
+        self._lock = threading.Lock()  # the authors' predictor knows one picture at a time
 
     def _made(self, device: str | None) -> Predictor:
         name, path = best_of(name for name, _ in MODELS)
-        library = _library()
+        segment_anything = _library()
         model = _network(dict(MODELS)[name])
         load_into(model, read_checkpoint(path), where=str(path))
-        predictor: Predictor = library.SamPredictor(model.to(str(pick_device(device))).eval())
-        return predictor
+        return _Predictor(segment_anything.SamPredictor(model.to(str(pick_device(device))).eval()))
 
     def segment(self, picture: Array, points: Sequence[Click], box: Box | None = None) -> Inside:
         """See `hints.segment.Segmenter.segment`.
@@ -91,35 +123,51 @@ class SamSegmenter:
         around = np.array(box, np.float32) if box is not None else None
         single = len(points) == 1 and box is None
         with self._lock:
-            self.prepare(picture)
-            masks, scores, logits = self._predictor.predict(where, sides, around, multimask_output=single)
+            seen = self._look(picture)
+            masks, scores, logits = self._predictor.predict(seen, where, sides, around, multimask_output=single)
             best = int(np.argmax(scores))
             if not single:
                 masks, scores, logits = self._predictor.predict(
-                    where, sides, around, mask_input=logits[best][None], multimask_output=False
+                    seen, where, sides, around, mask_input=logits[best][None], multimask_output=False
                 )
                 best = 0
         return np.asarray(masks[best], bool)
 
     def prepare(self, picture: Array) -> None:
         """Encode a picture; see `hints.segment.Prepares.prepare`."""
-        key = fingerprint(picture)
         with self._lock:
-            if key != self._encoded:
-                rgb = picture if picture.ndim == 3 else join(picture, np.zeros((*picture.shape, 2), np.float32))
-                self._predictor.set_image(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
-                self._encoded = key
+            self._look(picture)
+
+    def _look(self, picture: Array) -> Any:
+        """What the network sees in a picture; at hand for the last few."""
+
+        def look() -> Any:
+            rgb = picture if picture.ndim == 3 else join(picture, np.zeros((*picture.shape, 2), np.float32))
+            return self._predictor.look(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
+
+        return self._seen.get(fingerprint(picture), look)
 
 
 def _library() -> Any:
     """The authors' code."""
-    if ensure_torchvision() == "absent":
-        raise ModelMissingError("segment-anything needs torchvision; install it beside torch")
-    return importlib.import_module("segment_anything")
+    return library("segment_anything", "segment-anything")
 
 
 def _network(kind: str) -> Any:
     return _library().sam_model_registry[kind]()
+
+
+def _check(kind: str) -> Check:
+    """What tells whether a checkpoint is of that network; see `core.models.checkpoint.check_for`."""
+    fits = check_for(partial(_network, kind))
+
+    def check(table: Table, where: str) -> None:
+        # Told before the library is loaded, which need not be there for other models' files.
+        if not any(name.startswith(_OWN) for name in table):
+            raise WeightsError(f"{where}: is no checkpoint of segment-anything; is it the right file for this model?")
+        fits(table, where)
+
+    return check
 
 
 def best_of(models: Iterable[str]) -> tuple[str, Path]:
@@ -142,4 +190,4 @@ def register(plugins: Plugins) -> None:
     """Add segment-anything; making it says what is missing where its checkpoint is not there."""
     plugins.segmenters.add(SamSegmenter.name, lambda device: SamSegmenter(device))
     for name, kind in MODELS:
-        plugins.checks.add(name, check_for(partial(_network, kind)))
+        plugins.checks.add(name, _check(kind))

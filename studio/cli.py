@@ -163,7 +163,9 @@ def _render(commands: Commands) -> None:
 
 def _models(commands: Commands) -> None:
     group = _group(commands, "models", "the model shelf")
-    _command(group, "list", "studio.commands.models:list_", "what models there are, and which are here")
+    c = _command(group, "list", "studio.commands.models:list_", "what models there are, and which are here")
+    c.add_argument("name", metavar="NAME", nargs="?", help="one of them, with all its card says")
+    c.add_argument("--long", action="store_true", help="all that their cards say: for what, what they take, how large")
     c = _command(group, "fetch", "studio.commands.models:fetch", "download a model's published checkpoint")
     c.add_argument("name", metavar="NAME", help="as in: models list")
     c.add_argument("--from", dest="source", metavar="URL|FILE", help="a mirror, or a file that is here already")

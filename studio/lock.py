@@ -1,4 +1,7 @@
-"""One program at a time writes a project. The lock is the operating system's, so a crash lets go of it."""
+"""One program at a time writes a project. The lock is the operating system's, so a crash lets go of it.
+
+Where the system knows none (Windows), SQLite's own locks are the only guard.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,7 @@ import os
 from pathlib import Path
 
 from core.errors import ProjectError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; there SQLite's own locks are the only guard
-    fcntl = None  # type: ignore[assignment]
+from core.lock import held
 
 
 class ProjectLock:
@@ -26,15 +25,12 @@ class ProjectLock:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise ProjectError(f"{project_dir}: cannot be written ({error.strerror}); check permissions") from None
-        try:
-            if fcntl is not None:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not held(self._file):
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise ProjectError(
                 f"{project_dir}: open in another program (process {holder}); close it there, then try again"
-            ) from None
+            )
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
 

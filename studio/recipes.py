@@ -91,7 +91,8 @@ def with_options(
         colouriser: who colours.
 
     Raises:
-        InputError: a word is unknown, or a colouriser is named for a film that is not coloured.
+        InputError: a word is unknown, a colouriser is named for a film that is not coloured, or a frame rate beside a
+            time step.
     """
     if order is not None:
         recipe = recipe.in_order(order)
@@ -104,6 +105,9 @@ def with_options(
     if size is not None:
         recipe = recipe.with_step("upscale", size=size)
     if fps is not None:
+        step = next((step for step in recipe.active if step.name == "interpolate"), None)
+        if step is not None and step.params.get("time_step"):
+            raise InputError(f"fps {fps}: recipe '{recipe.name}' sets time_step of interpolate; give one of the two")
         recipe = recipe.with_step("interpolate", rate=fps)
     if colouriser is not None:
         if all(step.name != "colourise" for step in recipe.active):

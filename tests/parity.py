@@ -25,6 +25,56 @@ DEVICES = (
 )
 needs_parity = pytest.mark.skipif(not (PARITY / "weights_rule.py").is_file(), reason=f"no parity fixtures in {PARITY}")
 
+# Which test compares what was recorded: folder, then case (or file where there are no cases), to the test. ``tests/
+# test_parity.py`` holds it against what is there.
+_MODELS = "tests/core/models/"
+_NUMBERS = "::test_the_recorded_numbers"
+_FILE = "::test_a_published_file_gives_the_recorded_numbers"
+_RIFE = f"{_MODELS}test_rife.py::test_the_network_gives_the_recorded_numbers"
+_DDCOLOR = {
+    "net*": f"{_MODELS}test_ddcolor.py{_NUMBERS}",
+    "pipeline": f"{_MODELS}test_ddcolor.py::test_the_faithful_road_gives_the_recorded_picture",
+}
+COVERED: dict[str, dict[str, str]] = {
+    "dain_ops": {"*": f"{_MODELS}test_dain.py::test_an_operator_gives_the_recorded_numbers"},
+    "dain_slowmotion": {
+        "t050": f"{_MODELS}test_dain.py::test_the_network_gives_the_recorded_numbers_from_end_to_end",
+        "t025": f"{_MODELS}test_dain.py::test_the_network_gives_the_recorded_numbers_at_any_time",
+    },
+    "dcn_v2_op": {"g?": f"{_MODELS}test_edvr.py::test_deformable_convolution_gives_the_recorded_numbers"},
+    "ddcolor_large": _DDCOLOR,
+    "ddcolor_tiny": _DDCOLOR,
+    "deoldify_artistic": {
+        "net*": f"{_MODELS}test_deoldify.py::test_the_artistic_network_gives_the_recorded_numbers",
+        "pipeline_*": f"{_MODELS}test_deoldify.py::test_the_faithful_road_gives_the_recorded_picture",
+    },
+    "deoldify_stable_video": {
+        "net*": f"{_MODELS}test_deoldify.py::test_the_video_network_gives_the_recorded_numbers",
+        "pipeline_*": f"{_MODELS}test_deoldify.py::test_the_video_networks_faithful_road_gives_the_recorded_picture",
+    },
+    **{
+        name: {"case0": f"{_MODELS}test_edvr.py{_FILE}"}
+        for name in ("edvr_l_deblur", "edvr_l_x4_srblur", "edvr_m_x4", "edvr_m_x4_wotsa")
+    },
+    **{
+        name: {"case0": f"{_MODELS}test_realesrgan.py{_FILE}"}
+        for name in (
+            "esrgan_x4_model_sub",
+            "esrgan_x4_rrdb_trunk",
+            "realesr_compact16",
+            "realesr_compact32",
+            "realesrgan_x2plus",
+            "realesrgan_x4plus",
+        )
+    },
+    "paddlegan_naming": {"mapping.json": f"{_MODELS}test_paddle.py::test_names_are_those_of_the_recorded_rules"},
+    **{name: {"t*": _RIFE} for name in ("rife_eccv2022", "rife_v417", "rife_v425", "rife_v46")},
+    "siggraph17": {
+        "*hint*": f"{_MODELS}test_siggraph17.py::test_the_network_gives_the_recorded_chroma",
+        "pipeline": f"{_MODELS}test_siggraph17.py::test_the_faithful_road_gives_the_recorded_picture",
+    },
+}
+
 
 class Fixture:
     """One folder of recorded inputs and outputs."""

@@ -100,6 +100,7 @@ def test_without_its_checkpoint_one_line_says_how_to_get_it(installed):
     with pytest.raises(Exception, match=r"model 'unsharp': put unsharp\.pth into .*models\.example") as caught:
         rendered(installed / "cache")
     assert type(caught.value).__name__ == "ModelMissingError"
+    assert str(caught.value).endswith("until then choose by 'lanczos' instead")
 
 
 def test_doctor_looks_for_its_checkpoint(installed, capsys):
@@ -108,7 +109,7 @@ def test_doctor_looks_for_its_checkpoint(installed, capsys):
         return {f["subject"]: f for f in json.loads(capsys.readouterr().out)["findings"]}["model unsharp"]
 
     missing = found()
-    assert (missing["state"], missing["found"]) == ("optional", "not there; Lanczos resampling is used")
+    assert (missing["state"], missing["found"]) == ("optional", "not there; choose by 'lanczos' instead")
     assert "put unsharp.pth into" in missing["advice"]
     model_folder().mkdir()
     (model_folder() / "unsharp.pth").write_bytes(b"")

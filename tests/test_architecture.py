@@ -46,6 +46,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "OpenImageIO": ("core/footage/", "core/sequence.py", "core/encode.py", "core/doctor.py"),
     "segment_anything": ("hints/sam.py",),
     "transformers": ("core/models/sam2.py",),
+    "spandrel": ("core/models/detected.py",),
+    "einops": (),
     "sqlite3": ("studio/",),
     "playwright": (),
     "ray": ("core/render/",),

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 import app
+from core.models.card import CARDS
 from core.models.compact_net import CompactNet
 from studio.cli import parser
 
@@ -259,17 +260,34 @@ def test_the_list_says_what_is_used_instead_and_how_to_get_it(run, monkeypatch):
     assert status == 0
     lines = out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("realesrgan-x4 "))
-    assert lines[at + 1].strip() == "until it is here Lanczos resampling is used"
+    assert lines[at + 1].strip() == "until it is here, choose by 'lanczos' instead"
     assert lines[at + 2].strip().endswith("/v0.1.0/RealESRGAN_x4plus.pth: models fetch realesrgan-x4")
     at = next(i for i, line in enumerate(lines) if line.startswith("edvr "))
     assert lines[at + 2].strip().endswith("then models import EDVR_M_x4_SR_REDS_official-32075921.pth")
+    assert not any(line.strip().startswith("for: ") for line in lines)
+
+
+def test_of_one_model_all_is_told_that_its_card_says(run, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", "shelf")
+    status, out, _ = run("models", "list", "deoldify")
+    lines = [line.strip() for line in out.splitlines()]
+    assert status == 0
+    assert [line.split(":")[0] for line in lines[2:7]] == ["for", "not for", "takes", "size", "described in"]
+    assert lines[5] == "size: 218.5 million parameters, about 874 MB"
+    assert told(run, "models", "list", "deoldify")["models"][0]["use"]["takes"].startswith("luma of one frame")
+    _, out, _ = run("models", "list", "--long")
+    assert sum(line.strip().startswith("not for: ") for line in out.splitlines()) == len(CARDS)
+    assert "size: 16.7 million parameters, 67 MB" in out  # of a file whose size is known
+    status, _, complaints = run("models", "list", "nobody")
+    assert (status, len(complaints)) == (2, 1)
+    assert "unknown model 'nobody'; known: embedded" in complaints[0]
 
 
 def test_a_checkpoint_is_imported_verified_and_used(run, monkeypatch):
     monkeypatch.setenv("POCHOIR_MODELS", "shelf")
     torch.manual_seed(1)
     torch.save({"params": CompactNet(16).state_dict()}, "found.pth")
-    taken = told(run, "models", "import", "found.pth")
+    taken = told(run, "models", "import", "found.pth", "--as", "realesr-animevideo")
     assert (taken["id"], taken["path"]) == ("realesr-animevideo", "shelf/realesr-animevideov3.safetensors")
     rows = {m["id"]: m for m in told(run, "models", "verify")["models"]}
     # Its hash is not that of the published one: weights like these are drawn, not trained.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from core.contract.registry import Registry
+from core.contract.registry import Makers, Registry
 from core.contract.stage import FrameStage, RetimeStage, ShotStage, Stage
 from core.errors import PochoirError
 from core.models.card import ModelCard
@@ -40,11 +40,11 @@ class Plugins:
         self.cards: Registry[ModelCard] = Registry("model", ModelCard)
         self.checks: Registry[Callable[[Mapping[str, Any], str], None]] = Registry("check of checkpoints of model")
         self.stages: Registry[Stage] = Registry("stage", FrameStage, ShotStage, RetimeStage)
-        self.colourisers: Registry[Callable[[str | None], Any]] = Registry("colouriser")
-        self.flows: Registry[Callable[[str | None], Any]] = Registry("flow estimator")
-        self.interpolators: Registry[Callable[[str | None], Any]] = Registry("interpolator")
-        self.segmenters: Registry[Callable[[str | None], Any]] = Registry("segmenter")
-        self.upscalers: Registry[Callable[[str | None], Any]] = Registry("upscaler")
+        self.colourisers = Makers("colouriser")
+        self.flows = Makers("flow estimator")
+        self.interpolators = Makers("interpolator")
+        self.segmenters = Makers("segmenter")
+        self.upscalers = Makers("upscaler")
 
 
 class PluginModule(Protocol):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from core.errors import InputError
+from core.models.device import pick_device
+from core.models.once import Once
 
 T = TypeVar("T")
 
@@ -59,3 +63,31 @@ class Registry(Generic[T]):
 
     def __len__(self) -> int:
         return len(self._things)
+
+
+class Makers(Registry[Callable[[str | None], Any]]):
+    """Makers of models of one kind by name. Calls of `made` may come from any thread.
+
+    Args:
+        kind: what is made, for messages, e.g. ``"colouriser"``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self._made: dict[tuple[str, str], Once[Any]] = {}
+        self._lock = threading.Lock()
+
+    def made(self, name: str, device: str | None = None) -> Any:
+        """What the maker of that name makes for a device: made once, whoever asks.
+
+        Args:
+            name: of the maker.
+            device: as `core.models.device.pick_device` takes it; one device is one, whatever it is called.
+
+        Raises:
+            InputError: there is none of that name, no such device, or its weights are missing.
+        """
+        maker, where = self.get(name), str(pick_device(device))
+        with self._lock:
+            once = self._made.setdefault((name, where), Once(partial(maker, where)))
+        return once()

@@ -118,8 +118,17 @@ class Stage(Protocol):
     help: ClassVar[str]
     Params: ClassVar[type]
 
+    def keyed(self, params: Any) -> Any:
+        """The parameters as they stand in keys; what has its say in `key_parts` alone stands at its default."""
+        ...
+
     def key_parts(self, params: Any, device: str | None = None) -> tuple[Any, ...]:
-        """Inputs beyond parameters that change the result: weights, and how a network runs where it will run."""
+        """Inputs beyond parameters that change the result: weights, and how a network runs where it will run.
+
+        Args:
+            params: the stage's.
+            device: where networks will run; as much of them as a key needs is made there, and nowhere else.
+        """
         ...
 
     def size(self, size: tuple[int, int], params: Any) -> tuple[int, int]:
@@ -131,12 +140,21 @@ class Stage(Protocol):
 class FrameStage(Stage, Protocol):
     """Makes each frame from a window of ``radius`` frames to both sides, cut at the shot."""
 
-    def radius(self, params: Any) -> int:
-        """Frames needed to each side."""
+    def radius(self, params: Any, device: str | None = None) -> int:
+        """Frames needed to each side; ``device`` as of `key_parts`, where a network tells."""
         ...
 
     def process(self, window: Window, params: Any, context: StageContext) -> Array:
         """The new picture  [(H', W', 3) float32 [0, 1] R'G'B']."""
+        ...
+
+
+@runtime_checkable
+class FillsWindow(Protocol):
+    """A frame stage whose windows hold as many frames at a shot's ends as within it, as some networks were trained."""
+
+    def fills_window(self, params: Any) -> bool:
+        """Whether what a shot's end cuts off a window is added on its other side."""
         ...
 
 
@@ -187,7 +205,11 @@ class ShowsMatte(Protocol):
 
 
 class StageBase:
-    """Defaults for stages: no further key parts, size unchanged. Carries no state."""
+    """Defaults for stages: keyed by their parameters, no further key parts, size unchanged. Carries no state."""
+
+    def keyed(self, params: Any) -> Any:
+        """All of them as they are."""
+        return params
 
     def key_parts(self, params: Any, device: str | None = None) -> tuple[Any, ...]:
         """None beyond the parameters."""

@@ -44,6 +44,11 @@ class FrameRange:
         """``n`` ± ``radius``, cut to this range: a temporal window that never leaves the shot."""
         return FrameRange(max(self.start, n - radius), min(self.stop, n + radius + 1))
 
+    def nearest(self, n: int, radius: int) -> FrameRange:
+        """As many frames as ``n`` ± ``radius`` has, moved inwards at the ends of this range; all where it has fewer."""
+        start = max(self.start, min(n - radius, self.stop - (2 * radius + 1)))
+        return FrameRange(start, min(self.stop, start + 2 * radius + 1))
+
     def spread(self, most: int) -> list[int]:
         """At most so many frames, evenly spread, each in the middle of its part."""
         count = min(most, len(self))

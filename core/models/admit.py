@@ -1,20 +1,26 @@
 """Take a checkpoint into the model folder: read apart, recognised by its tensors, rewritten as safetensors, pinned.
 
 Whose a file is, its tensors' names and shapes tell, not its own name. Several models are of one network; which of
-them it is then follows from its hash where that is published, else from its name, else the person says.
+them it is then follows from its hash where that is published, else from its name, else the person says. An upscaler
+that is known by neither is one of its own, where its architecture can be detected (`core.models.detected`).
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from core.contract.fingerprint import sha256_of
 from core.contract.registry import Registry
-from core.errors import InputError, WeightsError
+from core.errors import InputError, ModelMissingError, WeightsError, printable
+from core.lock import alone
+from core.models import detected
 from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check, Table, check_finite, fold_norms, origin_of, read_checkpoint
 from core.models.pins import pin, pinned
@@ -56,7 +62,7 @@ class Verified:
     Attributes:
         card: the model's.
         path: the file.
-        sha256: of its bytes.
+        sha256: of its bytes; empty where they cannot be read.
         as_published: whether they are what its authors published, or were rewritten from that; None: no hash of
             theirs is known.
         as_taken_in: whether they are still what they were when `admit` wrote them; None: it did not.
@@ -100,28 +106,41 @@ def admit(
     if model is not None and not any(model in (card.id, *(f.name for f in card.files)) for card in cards):
         raise InputError(f"unknown model '{model}'; known: {', '.join(card.id for card in cards)}")
     digest = sha256_of(source)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(".part", ".admit-", folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); check permissions") from None
-    os.close(handle)
-    new = Path(part)
-    try:
+    with _new_file(folder) as new:
         rewrite(source, new, digest)
         table = read_checkpoint(new)
         check_finite(table, where=str(source))
-        card, file = recognised(table, digest, name or source.name, cards, checks, model=model, where=str(source))
-        del table  # it is a view of the file, which some systems then do not let go of
+        name, where = name or source.name, str(source)
+        detect = partial(detected.detected, table, name, cards, where=where)
+        card, file = recognised(table, digest, name, cards, checks, model=model, where=where, detect=detect)
+        del table, detect  # it is a view of the file, which some systems then do not let go of
         path, sha256 = folder / file.rewritten, sha256_of(new)
         if path.exists() and sha256_of(path) != sha256:
             raise InputError(f"{path}: another checkpoint of '{card.id}' is there already; move it away first")
         new.chmod(0o644)
         new.replace(path)
         pin(folder, path.name, sha256)
-    finally:
-        new.unlink(missing_ok=True)
     return Admitted(card, path, sha256, digest, _is_published(digest, file))
+
+
+@contextmanager
+def _new_file(folder: Path) -> Iterator[Path]:
+    """A file in the model folder to be written and renamed, by one program at a time.
+
+    What a program that was killed has left there goes.
+    """
+    with ExitStack() as after:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if after.enter_context(alone(folder / ".admit.lock")):
+                for left in folder.glob(".admit-*.part"):
+                    left.unlink(missing_ok=True)
+            handle, part = tempfile.mkstemp(".part", ".admit-", folder)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be written ({error.strerror}); check permissions") from None
+        os.close(handle)
+        after.callback(Path(part).unlink, missing_ok=True)
+        yield Path(part)
 
 
 def recognised(
@@ -133,6 +152,7 @@ def recognised(
     *,
     model: str | None = None,
     where: str,
+    detect: Callable[[], detected.Detected | None] = lambda: None,
 ) -> tuple[ModelCard, ModelFile]:
     """Whose checkpoint a table is, and as which of its published files it is to be kept.
 
@@ -144,9 +164,11 @@ def recognised(
         checks: by the card's id
         model: as of `admit`
         where: what to name in a message, e.g. the file's path
+        detect: asked what it is where no card, or none but upscalers' that know it by neither hash nor name, fits
 
     Raises:
         InputError: it fits several; the message says how to tell.
+        ModelMissingError: it may be of a model whose code is not installed, and fits no other.
         WeightsError: it fits none.
     """
     plain = fold_norms(table)
@@ -155,12 +177,8 @@ def recognised(
         raise InputError(f"{where}: '{model}' is no model that is imported from a file")
     if model is not None:
         checks.get(asked[0].id)(plain, where)  # what does not fit is said by name
-    fitting = [card for card in asked if _fits(card, plain, checks, where)]
-    if not fitting:
-        some = ", ".join(f"'{name}'" for name in list(table)[:3])
-        raise WeightsError(
-            f"{where}: is none of the {len(asked)} models that can be imported; its {len(table)} tensors are {some} …"
-        )
+    unasked: list[ModelMissingError] = []
+    fitting = [card for card in asked if _fits(card, plain, checks, where, unasked)]
     pairs = [(card, file) for card in fitting for file in card.files if model in (None, card.id, file.name)]
     for known in (
         [p for p in pairs if p[1].digest and digest.startswith(p[1].digest)],
@@ -168,6 +186,18 @@ def recognised(
     ):
         if len(known) == 1:
             return known[0]
+    own = detect() if model is None and all(card.task == "upscale" for card in fitting) else None
+    if own is not None:
+        return own.card, own.card.files[0]
+    if not fitting and unasked:
+        raise ModelMissingError(f"{where}: {unasked[0]}; it is no other model's file")
+    if not fitting:
+        some = ", ".join(f"'{name}'" for name in list(table)[:3])
+        more = f"; for upscalers of other architectures {lacking}" if (lacking := detected.lacking()) else ""
+        raise WeightsError(
+            f"{where}: is none of the {len(asked)} models that can be imported; its {len(table)} tensors are "
+            f"{some} …{more}"
+        )
     kinds = {(card.id, file.reading): (card, file) for card, file in reversed(pairs)}
     if len(kinds) > 1:
         ids = dict.fromkeys(card.id for card, _ in pairs)
@@ -187,8 +217,9 @@ def verified(cards: Iterable[ModelCard], checks: Registry[Check], folder: Path |
 def _verified(
     card: ModelCard, path: Path, file: ModelFile | None, pins: Mapping[str, str], checks: Registry[Check]
 ) -> Verified:
-    sha256, published, taken_in, fault = sha256_of(path), None, None, ""
+    sha256, published, taken_in, fault = "", None, None, ""
     try:
+        sha256 = sha256_of(path)
         if file is None:
             load_weights(path)
             return Verified(card, path, sha256, None, None, "")
@@ -199,12 +230,19 @@ def _verified(
         check_finite(table, where=str(path))
         if card.id in checks:
             checks.get(card.id)(fold_norms(table), str(path))
+        found = detected.parsed(path.name) if card.detected else None
+        if found is not None:
+            detected.check(found, table, where=str(path))
         if taken_in is False:
             fault = f"{path}: has changed since it was taken in; move it away, and fetch or import it again"
         elif published is False and path.name == file.name:
             fault = f"{path}: differs from what is published under its name; move it away and fetch it again"
     except InputError as error:
         fault = str(error)
+    except Exception as error:  # one file's fault, whatever it is, must not hide what there is to say of the others
+        fault = printable(
+            f"{path}: cannot be looked through ({type(error).__name__}: {error}); fetch or import it again"
+        )
     return Verified(card, path, sha256, published, taken_in, fault)
 
 
@@ -212,17 +250,27 @@ def _is_published(digest: str, file: ModelFile) -> bool | None:
     return digest.startswith(file.digest) if file.digest else None
 
 
-def _fits(card: ModelCard, plain: Table, checks: Registry[Check], where: str) -> bool:
+def _fits(card: ModelCard, plain: Table, checks: Registry[Check], where: str, unasked: list[ModelMissingError]) -> bool:
+    """Whether a table is a model's; a model whose code is not installed cannot tell, and goes among the unasked."""
     try:
         checks.get(card.id)(plain, where)
+    except ModelMissingError as error:
+        unasked.append(error)
+        return False
     except InputError:
         return False
     return True
 
 
 def _check_is_file(source: Path) -> None:
-    if not source.is_file():
-        what = "is a folder; name the checkpoint in it" if source.is_dir() else "no such file"
+    try:
+        kind = source.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{source}: {'leads to no file' if source.is_symlink() else 'no such file'}") from None
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from None
+    if not stat.S_ISREG(kind):
+        what = "is a folder; name the checkpoint in it" if stat.S_ISDIR(kind) else "is a pipe or a device, not a file"
         raise InputError(f"{source}: {what}")
     try:
         with source.open("rb") as file:

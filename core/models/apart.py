@@ -101,7 +101,7 @@ def main(source: Path, target: Path, digest: str) -> int:
         # one the same checkpoint gives the same bytes everywhere.
         save_file(table, target, {ORIGIN: digest})
     except WeightsError as error:
-        sys.stderr.write(" ".join(str(error).split()) + "\n")
+        sys.stderr.write(f"{error}\n")
         return REFUSED
     except MemoryError:
         sys.stderr.write(f"{source}: asks for more memory than a checkpoint of its size needs\n")

@@ -1,12 +1,14 @@
-"""Cards of models: what each is, whose it is, where its file is published, what is used instead."""
+"""Cards of models: what each is, whose it is, where its file is published, what there is without it."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
+
+from core.models.uses import USES, Use
 
 Task = Literal["colourise", "segment", "interpolate", "upscale", "flow"]
 Half = Literal["bfloat16", "float16"]
@@ -63,8 +65,11 @@ class ModelCard:
         licence: of code and weights, with its caveat where there is one.
         paper: where it is described.
         files: any one of them is enough; the first is the one recommended.
-        instead: what the program does where the file is missing.
+        instead: what there is as long as the file is missing: what a person is to choose, for a film is not made by
+            another model unasked, or what the program uses by itself.
         built_in: the weights come with the program.
+        use: what it is for and takes; None where nobody has said.
+        detected: it has no network of ours: what lies in the model folder says what it is (`core.models.detected`).
         halves: half precisions at which it may run (`core.models.ways`), the one to be taken first in front.
         full: why it runs at float32 alone, in one line, where there are no ``halves``.
     """
@@ -79,6 +84,13 @@ class ModelCard:
     built_in: bool = False
     halves: tuple[Half, ...] = ()
     full: str = ""
+    use: Use | None = None
+    detected: bool = False
+
+    @property
+    def direct(self) -> ModelFile | None:
+        """The first of the files whose own address is known: the one that is fetched."""
+        return next((file for file in self.files if file.direct), None)
 
 
 # Pictures are made at float16: its eleven bits hold steps of 8-bit pictures eight times over, bfloat16's eight do not
@@ -88,7 +100,7 @@ _PICTURE: tuple[Half, ...] = ("float16",)
 _LIGHT: tuple[Half, ...] = ("float16", "bfloat16")  # where few layers, or the pictures themselves, carry the answer
 _CHROMA: tuple[Half, ...] = ("bfloat16",)
 _MASKS = "masks of clicks are kept in the project, and are to be the same on every machine"
-_EMBEDDED = "the embedded colouriser is used"
+_EMBEDDED = "choose colouriser 'embedded' instead"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
 _SAM_2 = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
@@ -98,14 +110,15 @@ _DEOLDIFY_PAPER = "Antic 2018-2022, github.com/jantic/DeOldify"
 _IDEEPCOLOR = "http://colorization.eecs.berkeley.edu/siggraph/models/"
 _DDCOLOR = "https://huggingface.co/piddnad/DDColor-models/resolve/main/"
 _DDCOLOR_PAPER = "Kang et al. 2023, DDColor: Towards Photo-Realistic Image Colorization via Dual Decoders"
-_ALONG_FLOW = "interpolation follows DIS optical flow"
+_ALONG_FLOW = "choose by 'flow' instead"
 _VS_RIFE = "https://github.com/HolyWu/vs-rife/releases/download/model/"
 _REALESRGAN = "https://github.com/xinntao/Real-ESRGAN/releases/download/"
 _ESRGAN = "https://github.com/xinntao/ESRGAN"
 _ESRGAN_PAPER = "Wang et al. 2018, ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks"
 _EDVR = "https://github.com/XPixelGroup/BasicSR/blob/master/docs/ModelZoo.md"
-_LANCZOS = "Lanczos resampling is used"
+_LANCZOS = "choose by 'lanczos' instead"
 _PADDLEGAN = "https://paddlegan.bj.bcebos.com/"
+_DIS = "choose flow 'dis' instead"
 _RAFT = "https://github.com/princeton-vl/RAFT"
 _RAFT_PAPER = "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow"
 
@@ -167,7 +180,7 @@ def _edvr(name: str, title: str, file: str, *others: ModelFile) -> ModelCard:
     )
 
 
-CARDS: tuple[ModelCard, ...] = (
+_CARDS = (
     ModelCard(
         "embedded",
         "Embedded colouriser",
@@ -486,7 +499,7 @@ CARDS: tuple[ModelCard, ...] = (
             ModelFile(name, _RAFT)
             for name in ("raft-things.pth", "raft-sintel.pth", "raft-kitti.pth", "raft-chairs.pth")
         ),
-        "DIS optical flow is used",
+        _DIS,
         halves=_PICTURE,
     ),
     ModelCard(
@@ -496,7 +509,9 @@ CARDS: tuple[ModelCard, ...] = (
         "BSD-3-Clause",
         _RAFT_PAPER,
         (ModelFile("raft-small.pth", _RAFT),),
-        "DIS optical flow is used",
+        _DIS,
         halves=_PICTURE,
     ),
 )
+
+CARDS: tuple[ModelCard, ...] = tuple(replace(card, use=USES[card.id]) for card in _CARDS)

@@ -10,6 +10,7 @@ Source: Miyato et al. 2018 (spectral norm), Salimans & Kingma 2016 (weight norm)
 from __future__ import annotations
 
 import pickle
+import reprlib
 import tarfile
 import tempfile
 import zipfile
@@ -26,6 +27,7 @@ from core.contract.fingerprint import sha256_of
 from core.errors import InputError, WeightsError
 from core.models import paddle
 from core.models.once import Once
+from core.models.pickled import would_run
 from core.models.pins import pinned
 from core.models.rewrite import rewrite
 
@@ -40,7 +42,14 @@ Check = Callable[[Table, str], None]
 COUNTER = "num_batches_tracked"  # training's step counter; inference never reads it
 # Under what names training programs put the network's table beside their own state. Where a file holds both a moving
 # average of the weights and the weights themselves, the average is what its authors run.
-WRAPPERS = ("params_ema", "params-ema", "params", "model", "state_dict")
+WRAPPERS = (
+    "params_ema", "params-ema", "params", "model", "state_dict", "model_state_dict", "generator", "net_g", "net",
+)  # fmt: skip
+# What networks are published in, and what counts and indexes in them; torch can do little with others.
+DTYPES = (
+    torch.float32, torch.float16, torch.bfloat16, torch.float64,
+    torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+)  # fmt: skip
 PARALLEL = "module."  # what torch's data-parallel training puts before every name
 # A safetensors file's header lists its tensors: a hundred bytes each. The largest here has a thousand.
 HEADER_MOST = 4 << 20
@@ -92,7 +101,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         Published name to tensor, on the CPU.
 
     Raises:
-        WeightsError: not such a file, or one that holds more than tensors, or claims more than its size.
+        WeightsError: not such a file, or one that holds more than tensors or others than of `DTYPES`, or claims more
+            than its size.
     """
     try:
         if zipfile.is_zipfile(path):
@@ -101,6 +111,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise WeightsError(f"{path}: is a frozen graph, whose numbers have no names; take the authors' checkpoint")
         if is_safetensors(path):
             data = load_file(path)
+        elif not _is_pickled(path):
+            raise WeightsError(f"{path}: is not a checkpoint: neither safetensors nor what torch or Paddle saves")
         elif paddle.is_pdparams(path):
             data = paddle.read(path)
         else:
@@ -108,17 +120,41 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             with torch.serialization.safe_globals([slice]):
                 data = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path}: cannot be read as a checkpoint ({reason}); fetch it again") from None
+        raise WeightsError(f"{path}: {_why_not(path, error)}") from None
     data = _unwrapped(data)
     if not _is_table(data):
-        raise WeightsError(f"{path}: holds no table of tensors; it is not a checkpoint of a network")
+        raise WeightsError(f"{path}: holds no table of tensors{_instead(data)}; it is not a checkpoint of a network")
     for name, tensor in data.items():
+        kind = _odd(tensor)
+        if kind:
+            raise WeightsError(
+                f"{path}: '{name}' is {kind}, which no network here is made of; take the plain checkpoint"
+            )
         # A tensor of stride 0 claims any size from a few stored bytes; the first sum would make it real.
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise WeightsError(f"{path}: '{name}' claims {tuple(tensor.shape)}, more than the file holds")
     parallel = all(name.startswith(PARALLEL) for name in data)
     return {name.removeprefix(PARALLEL) if parallel else name: tensor for name, tensor in data.items()}
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file begins as torch's or Paddle's do: as a zip archive, or a pickle of protocol 2 or later."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+
+
+def _why_not(path: Path, error: BaseException) -> str:
+    """What is wrong with a file that could not be read, and what to do.
+
+    torch's own words over a file that would run something tell how to let it; they are never passed on.
+    """
+    if stranger := would_run(path):
+        return f"would run {stranger} when read, so it is no plain checkpoint; do not use this file"
+    said = str(error).strip()
+    reason = said.splitlines()[0].partition(". ")[0] if said else type(error).__name__
+    if "weights_only" in said:
+        reason = "its pickle is damaged, or holds more than a table of tensors"
+    return f"cannot be read as a checkpoint ({reason}); fetch it again"
 
 
 def is_safetensors(path: Path) -> bool:
@@ -135,6 +171,25 @@ def is_safetensors(path: Path) -> bool:
     if length > min(HEADER_MOST, path.stat().st_size - 8):
         raise WeightsError(f"{path}: its header claims {length} bytes, more than a checkpoint has; fetch it again")
     return True
+
+
+def check_whole(path: Path) -> None:
+    """Check that a checkpoint opens and is as long as it says, without looking at its numbers where that is told.
+
+    Raises:
+        InputError: as of `read_checkpoint`.
+        WeightsError: it is cut short, or no checkpoint.
+    """
+    try:
+        if is_safetensors(path):
+            with safe_open(path, "pt"):  # type: ignore[no-untyped-call]
+                return
+        if zipfile.is_zipfile(path):  # its directory is at its end
+            _check_packing(path)
+            return
+    except (OSError, SafetensorError, zipfile.BadZipFile) as error:
+        raise WeightsError(f"{path}: cannot be read as a checkpoint ({error}); fetch it again") from None
+    read_checkpoint(path)  # a pickle does not say how long it is, and a zip archive without a directory is cut
 
 
 def origin_of(path: Path) -> str:
@@ -182,10 +237,29 @@ def _unwrapped(data: Any) -> Any:
     return data
 
 
+def _instead(data: Any) -> str:
+    """What somebody who knows the file may recognise it by: what it holds at its top that is no tensor of a name."""
+    if not isinstance(data, dict):
+        return f" but {type(data).__name__}"
+    others = [f"{reprlib.repr(k)} ({type(v).__name__})" for k, v in data.items() if not _is_table({k: v})]
+    return f" but {', '.join(others[:5])}{' …' if len(others) > 5 else ''}" if others else ""
+
+
+def _odd(tensor: Tensor) -> str:
+    """What keeps a tensor from being a plain array of numbers; else empty."""
+    if tensor.device.type == "meta":
+        return "without numbers (meta)"
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        return f"sparse or ragged ({str(tensor.layout).removeprefix('torch.')})"
+    return "" if tensor.dtype in DTYPES else str(tensor.dtype).removeprefix("torch.")
+
+
 def _check_packing(path: Path) -> None:
     """Refuse archives that would unpack to more than they weigh: torch stores, it never deflates."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+    if any(e.filename.endswith("/constants.pkl") for e in entries):
+        raise WeightsError(f"{path}: is a TorchScript program, not a checkpoint; take the authors' checkpoint")
     if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or (
         sum(e.file_size for e in entries) > path.stat().st_size
     ):
@@ -196,7 +270,8 @@ def fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Turn spectral norm and weight norm into the plain weights they stand for.
 
     Spectral norm (``weight_orig``, ``weight_u``, ``weight_v``): the weight divided by u . (W v), with the
-    stored u and v. Weight norm (``weight_g``, ``weight_v``): g v / |v|, per output channel.
+    stored u and v. Weight norm (``weight_g``, ``weight_v``): g v / |v|, per output channel. All are folded
+    as float32: the arithmetic of halves would lose as much again as storing them did.
 
     Args:
         published: name to tensor; left as it is
@@ -214,13 +289,16 @@ def fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
         stem, _, leaf = name.rpartition(".")
         if leaf == "weight_orig":
             u, v = _part(published, stem, "weight_u"), _part(published, stem, "weight_v")
-            _check_vectors(stem, tensor, u, v)
-            sigma = torch.dot(u, torch.mv(tensor.flatten(1), v))
-            plain[f"{stem}.weight"] = tensor / _not_zero(sigma, stem)
+            weight = tensor.to(torch.float32)
+            _check_vectors(stem, weight, u, v)
+            sigma = torch.dot(u, torch.mv(weight.flatten(1), v))
+            plain[f"{stem}.weight"] = weight / _not_zero(sigma, stem)
         elif leaf == "weight_g":
             v = _part(published, stem, "weight_v")
             length = torch.linalg.vector_norm(v.flatten(1), dim=1).reshape(-1, *[1] * (v.ndim - 1))
-            plain[f"{stem}.weight"] = v * (tensor.reshape(length.shape) / _not_zero(length, stem))
+            _not_zero(length, stem)
+            # By the function that the authors' programs call, for another order of sums is another last bit.
+            plain[f"{stem}.weight"] = torch._weight_norm(v, tensor.to(torch.float32).reshape(length.shape), 0)
         elif leaf not in ("weight_u", "weight_v", COUNTER):
             plain[name] = tensor
     return plain
@@ -228,7 +306,7 @@ def fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _part(published: Mapping[str, Tensor], stem: str, leaf: str) -> Tensor:
     try:
-        return published[f"{stem}.{leaf}"]
+        return published[f"{stem}.{leaf}"].to(torch.float32)
     except KeyError:
         raise WeightsError(f"checkpoint: '{stem}.{leaf}' is missing beside its norm's other parts") from None
 

@@ -22,11 +22,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from core.contract.fingerprint import fingerprint
 from core.errors import InputError, ShapeError
+from core.film.colour import luma_of, srgb_to_lab
 from core.guided import upsample_chroma
 from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.distribution import likeliest, sharpened
+from core.models.grey import grey_of, scaled
 from core.models.kriging import Places, Samples, picture
 from core.models.network import AB_SCALE, BIN_CELL, MULTIPLE, ColourNet, Sight, input_planes, widths_of
 from core.models.ways import VARIABLE, choose, is_compiled, running
@@ -37,6 +40,7 @@ Plane = NDArray[np.float32]
 
 WEIGHTS = Path(__file__).parent / "weights" / "embedded.safetensors"
 CODE_VERSION = 4  # raise it whenever the same weights would give other colours: cache keys hold it
+AS_PUBLISHED = 1  # likewise, of how chroma is taken from what a published program gives
 WORKING_LONG_SIDE = 256  # at which hints are carried
 AUTOMATIC_LONG_SIDE = 128  # unasked, the network sees the scene, and was taught it on small pictures
 # What errs least is paler than anything that is likely. This much more gives six tenths of the colourfulness of
@@ -65,6 +69,42 @@ class Colouriser(Protocol):
 
         Returns:
             Chroma  [(h, w, 2) float32 CIE Lab D65, a* b*]
+        """
+        ...
+
+
+@runtime_checkable
+class SeesSquares(Protocol):
+    """A colouriser whose network sees every picture stretched to a square; unasked it is shown that (`square`)."""
+
+    automatic_square: int  # its side [px]
+
+
+@runtime_checkable
+class RendersAt(Protocol):
+    """A colouriser whose authors leave the size at which its network sees a picture to a person."""
+
+    def at(self, render_factor: int) -> Colouriser:
+        """The same network, its weights read once, at another render factor; 0: at its own.
+
+        Raises:
+            InputError: it is out of the network's bounds.
+        """
+        ...
+
+
+@runtime_checkable
+class Faithful(Colouriser, Protocol):
+    """A published colouriser that also goes its authors' own road, in 8 bits, with their roundings."""
+
+    def faithful(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | Plane:
+        """Colour an 8-bit picture exactly as the published program does.
+
+        Args:
+            rgb: [(H, W, 3) uint8 R'G'B']
+
+        Returns:
+            [(H, W, 3) uint8, or float32 [0, 1], R'G'B' sRGB]
         """
         ...
 
@@ -163,17 +203,56 @@ class LooksTogether(Looks, Protocol):
         ...
 
 
+class AsPublished:
+    """A published colouriser on its authors' own road. Fulfils the colouriser protocol; it is shown whole frames.
+
+    Attributes:
+        of: whose road it is.
+        name: its.
+        fingerprint: of its own, and of how chroma is taken from what it gives.
+    """
+
+    def __init__(self, of: Faithful) -> None:
+        self.of = of
+        self.name = of.name
+        self.fingerprint = fingerprint("as published", AS_PUBLISHED, of.fingerprint)
+
+    def predict(self, luma: Plane) -> Plane:
+        """Chroma of what the published program makes of the frame's grey, rounded to 8 bits.
+
+        Args:
+            luma: the film's luma  [(h, w) float32 [0, 100] L*]
+
+        Returns:
+            Chroma  [(h, w, 2) float32 CIE Lab D65, a* b*]
+
+        Raises:
+            ShapeError: luma is no plane.
+            WeightsError: the weights are not this network's.
+        """
+        check_luma(luma)
+        grey = np.rint(np.clip(grey_of(luma), 0.0, 1.0) * np.float32(255.0)).astype(np.uint8)
+        made = self.of.faithful(np.repeat(grey[..., None], 3, axis=2))
+        rgb = made / np.float32(255.0) if made.dtype == np.uint8 else made
+        return np.ascontiguousarray(srgb_to_lab(np.asarray(rgb, np.float32))[..., 1:])
+
+
 def automatic_chroma(colouriser: Colouriser, luma: Plane) -> Plane:
     """Colour a frame of which nothing was said.
 
     Args:
         colouriser: which network speaks
-        luma: the film's luma  [(h, w) float32 [0, 100] L*]
+        luma: the film's luma  [(H, W) float32 [0, 100] L*]
 
     Returns:
-        Its chroma, made as lively as it says it may be  [(h, w, 2) float32 CIE Lab D65, a* b*]
+        Its chroma, made as lively as it says it may be  [(h, w, 2) float32 CIE Lab D65, a* b*]; of the size of
+        ``luma``, or what a published program gives for a whole frame at the size at which hints are carried
     """
-    return colouriser.predict(luma) * np.float32(getattr(colouriser, "liveliness", 1.0))
+    ab = colouriser.predict(luma) * np.float32(getattr(colouriser, "liveliness", 1.0))
+    if not isinstance(colouriser, AsPublished):
+        return ab
+    h, w = working_size(*luma.shape)
+    return np.asarray(cv2.resize(ab, (w, h), interpolation=cv2.INTER_AREA), np.float32)
 
 
 def automatic_chromas(colouriser: Colouriser, lumas: Sequence[Plane]) -> list[Plane]:
@@ -190,6 +269,28 @@ def automatic_chromas(colouriser: Colouriser, lumas: Sequence[Plane]) -> list[Pl
         return [automatic_chroma(colouriser, luma) for luma in lumas]
     lively = np.float32(getattr(colouriser, "liveliness", 1.0))
     return [np.asarray(ab * lively, np.float32) for ab in colouriser.predict_together(np.stack(lumas))]
+
+
+def square(luma: Plane, side: int) -> Plane:
+    """A whole frame's luma as a network sees it that has every picture stretched to a square.
+
+    It is brought there in one go, as grey R'G'B' and by the triangle filter that the published programs' squeeze is: a
+    picture that was made smaller before would be blurred along one side, and stretched up along the other.
+
+    Args:
+        luma: the film's luma    [(H, W) float32 [0, 100] L*]
+        side: of the square      [px]
+
+    Returns:
+        [(h, w) float32 [0, 100] L*]; h and w are ``side``, or the frame's own where that is less
+    """
+    check_luma(luma)
+    h, w = luma.shape
+    size = min(h, side), min(w, side)
+    if size == (h, w):
+        return luma
+    small = scaled(torch.from_numpy(grey_of(luma))[None, None], size).clamp(0.0, 1.0)[0, 0].numpy()
+    return luma_of(np.repeat(small[..., None], 3, axis=2))
 
 
 def working_size(h: int, w: int, longest: int = WORKING_LONG_SIDE) -> tuple[int, int]:

@@ -9,9 +9,11 @@ Source: Bao et al. 2019, Depth-Aware Video Frame Interpolation; its program `dem
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,14 +23,14 @@ from torch import Tensor
 
 from core.contract.plugins import Plugins
 from core.models.checkpoint import check_for, read_network
-from core.models.dain_net import DainNet
+from core.models.dain_net import DainNet, Made, Seen
 from core.models.interpolator import NetworkInterpolator
+from core.models.recent import Recent
 from core.models.shelf import card_of
 from core.models.tensors import to_planes, to_rgb
 from core.models.ways import held
 
 Array = NDArray[np.float32]
-Maker = Callable[[Tensor, Tensor, float], Tensor]
 
 BLOCK = 128  # to whose multiple the published program pads
 BORDER = 32  # what it adds on each side where there is nothing to pad  [px]
@@ -38,8 +40,22 @@ OVERLAP = 160  # of neighbouring tiles; motion longer than this is lost at their
 UNTRUSTED = 32  # outermost part of a tile that is not shown where there is a neighbour  [px]
 
 
-class Dain(NetworkInterpolator[Maker]):
+class Network(Protocol):
+    """What is asked of `DainNet`."""
+
+    def look(self, first: Tensor, second: Tensor, /) -> Seen:
+        """As `DainNet.look`."""
+        ...
+
+    def make(self, seen: Seen, t: float, /) -> Made:
+        """As `DainNet.make`."""
+        ...
+
+
+class Dain(NetworkInterpolator[Network]):
     """DAIN with its weights. Fulfils the interpolator protocol. Where memory ends, its tiles become smaller.
+
+    What it sees in two pictures is kept for other times between the same two: a quarter of its work.
 
     Source: Bao et al. 2019.
     """
@@ -49,7 +65,7 @@ class Dain(NetworkInterpolator[Maker]):
     halves = card_of(name).halves
 
     @staticmethod
-    def read(path: Path, device: torch.device) -> Maker:
+    def read(path: Path, device: torch.device) -> Network:
         """As `NetworkInterpolator.read`."""
         return read_network(DainNet, path).to(device)
 
@@ -65,24 +81,28 @@ class Dain(NetworkInterpolator[Maker]):
         """As `NetworkInterpolator.made`."""
         h, w = rgb_a.shape[:2]
         rows, columns = _tiles(h, int(way)), _tiles(w, int(way))
+        found = self.found(rgb_a, rgb_b)
         if len(rows) == len(columns) == 1:
-            return self._whole(rgb_a, rgb_b, t)
+            return self._whole(rgb_a, rgb_b, t, found, ())
         total, mass = np.zeros_like(rgb_a), np.zeros((h, w, 1), np.float32)
         for row, column in product(rows, columns):
             weight = (_trust(row, h)[:, None] * _trust(column, w))[..., None]
-            total[row, column] += weight * self._whole(rgb_a[row, column], rgb_b[row, column], t)
+            place = (row.start, row.stop, column.start, column.stop)
+            total[row, column] += weight * self._whole(rgb_a[row, column], rgb_b[row, column], t, found, place)
             mass[row, column] += weight
         return np.asarray(total / mass, np.float32)
 
-    def _whole(self, rgb_a: Array, rgb_b: Array, t: float) -> Array:
-        """A picture that is seen at once."""
+    def _whole(self, rgb_a: Array, rgb_b: Array, t: float, found: Recent, place: tuple[int, ...]) -> Array:
+        """A picture, or a part of one, that is seen at once."""
         h, w = rgb_a.shape[:2]
         (top, bottom), (left, right) = _padding(h), _padding(w)
+        network = self._network()
         first, second = (
             F.pad(to_planes(rgb, self._device), (left, right, top, bottom), mode="replicate") for rgb in (rgb_a, rgb_b)
         )
-        made = self._network()(first, second, t)
-        return to_rgb(held(made[..., top : top + h, left : left + w], self.way, self.name))
+        seen = found.get(place, partial(network.look, first, second))
+        made = network.make(seen, t).picture[..., top : top + h, left : left + w]
+        return to_rgb(held(made, self.way, self.name))
 
 
 def register(plugins: Plugins) -> None:

@@ -36,14 +36,15 @@ class Seen:
         log_depth: natural logarithm of relative depth    [(N, 1, H, W) float32 each]
         flows: to the other picture, in `FLOW_UNIT`       [(N, 2, H/4, W/4) float32 each]
         kernels: taps of each pixel                       [(N, 16, H, W) float32 each]
-        contexts: picture, context and log depth          [(N, 196, H, W) float32 each]
+
+    Context does not depend on the time either, but is no part of it: it is a twentieth of the work, and would take
+    eleven times the memory of all else.
     """
 
     frames: tuple[Tensor, Tensor]
     log_depth: tuple[Tensor, Tensor]
     flows: tuple[Tensor, Tensor]
     kernels: tuple[Tensor, Tensor]
-    contexts: tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +250,7 @@ class DainNet(nn.Module):
         return self.make(self.look(first, second), t).picture
 
     def look(self, first: Tensor, second: Tensor) -> Seen:
-        """Find depth, flow, kernels and context.
+        """Find depth, flow and kernels.
 
         Args:
             first: [(N, 3, H, W) float32 R'G'B' [0, 1]]; H and W are multiples of `MULTIPLE`
@@ -260,14 +261,12 @@ class DainNet(nn.Module):
         with torch.autocast(first.device.type, enabled=False):
             depth = self.depthNet(both)
             flows = self.flownets(first, second), self.flownets(second, first)
-        context = torch.cat([self.ctxNet(both), depth], dim=1)
         shared = self.initScaleNets_filter(torch.cat([first, second], dim=1))
         return Seen(
             (first, second),
             _halves(depth),
             flows,
             (self.initScaleNets_filter1(shared), self.initScaleNets_filter2(shared)),
-            _halves(context),
         )
 
     def make(self, seen: Seen, t: float) -> Made:
@@ -279,10 +278,11 @@ class DainNet(nn.Module):
 
         Source: Bao et al. 2019, section 3.2.
         """
+        contexts = _halves(torch.cat([self.ctxNet(torch.cat(seen.frames)), torch.cat(seen.log_depth)], dim=1))
         flows = (_back(seen.flows[0], seen.log_depth[0], t), _back(seen.flows[1], seen.log_depth[1], 1 - t))
         paths = tuple(zip(flows, seen.kernels, strict=True))
         warped = [filter_interpolation(x, *path) for x, path in zip(seen.frames, paths, strict=True)]
-        context = [filter_interpolation(x, *path) for x, path in zip(seen.contexts, paths, strict=True)]
+        context = [filter_interpolation(x, *path) for x, path in zip(contexts, paths, strict=True)]
         blend = (1 - t) * warped[0] + t * warped[1]
         known = torch.cat([blend, *warped, *flows, *seen.kernels, *context], dim=1)
         return Made(flows, (warped[0], warped[1]), blend, self.rectifyNet(known) + blend)

@@ -32,14 +32,14 @@ from core.models.ddcolor_net import MULTIPLE, UNUSED, DualDecoder, Kind
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
-from core.models.once import Once
+from core.models.placed import Placed
 from core.models.shelf import card_of, find
-from core.models.ways import choose_published, held, in_way, running
+from core.models.ways import choose_published, in_way
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-VERSION = 1  # raised whenever the same weights give another answer
+VERSION = 2  # raised whenever the same weights give another answer
 SIZE = 512  # the square that the published program shows the network [px]
 
 
@@ -79,7 +79,7 @@ class DDColor:
         way: how it runs, but for `faithful`, which is the published program's (see `core.models.ways`).
         fingerprint: of weights, size, this module's version and the way; for cache keys.
         size: as given.
-        automatic_long_side: of that square; more luma than that tells it nothing.
+        automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
 
     Raises:
         InputError: the size is out of bounds or no multiple of 32, or there is no such device.
@@ -98,13 +98,11 @@ class DDColor:
             raise InputError(f"{name}: size {size} is no multiple of {MULTIPLE} from {MULTIPLE} to 2048; 512 is usual")
         self.name = name
         self.size = size
-        self.automatic_long_side = size
-        self._device = pick_device(device)
-        self._network = Once(
-            lambda: make().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        )
+        self.automatic_square = size
+        where = pick_device(device)
+        self._network = Placed(name, make, where)
         typical = torch.zeros(1, 3, size, size)
-        self.way = choose_published(card_of(name).halves, lambda: self._answer(typical), self._device, name)
+        self.way = choose_published(card_of(name).halves, lambda: self._answer(typical), where, name)
         self.fingerprint = in_way(fingerprint("ddcolor", VERSION, name, weights, size), self.way)
 
     @classmethod
@@ -190,9 +188,8 @@ class DDColor:
 
     def _answer(self, grey: Tensor, way: str = "float32") -> Tensor:
         """Chroma [(1, 2, S, S) float32 a* b*] of three equal planes [(1, 3, S, S) float32 [0, 1]]."""
-        with torch.inference_mode(), running(way, self._device):
-            shown = grey.to(self._device).contiguous(memory_format=torch.channels_last)
-            return held(self._network()(shown), way, self.name).cpu()
+        with torch.inference_mode():
+            return self._network(grey, way=way)
 
 
 def squeeze(rgb: Bytes, side: int) -> Plane:

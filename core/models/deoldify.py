@@ -1,7 +1,8 @@
 """DeOldify as a colouriser: the authors' own checkpoints, run without their framework.
 
 Two roads through one network. `DeOldify.predict` is the house's: float from luma to chroma.
-`DeOldify.faithful` is the published program's, in 8 bits with its roundings, for comparison with it.
+`DeOldify.faithful` is the published program's, in 8 bits with its roundings and its order of sums: on the same machine
+the same picture, to the bit.
 
 The network knows no hints; the stage that asks has them carried over what it answers.
 
@@ -10,6 +11,7 @@ Source: Antic 2018-2022, DeOldify (MIT), `deoldify/filters.py`.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -32,13 +34,14 @@ from core.models.deoldify_net import Generator, Kind
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
+from core.models.placed import FAST, Placed
 from core.models.shelf import card_of, find
-from core.models.ways import choose_published, held, in_way, running
+from core.models.ways import choose_published, in_way
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-VERSION = 2  # raised whenever the same weights give another answer
+VERSION = 4  # raised whenever the same weights give another answer
 STEP = 16  # pixels per unit of render factor
 # ImageNet's mean and standard deviation of R'G'B', which the body was trained with.
 _MEAN = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
@@ -69,34 +72,64 @@ VARIANTS = {
 class DeOldify:
     """One of DeOldify's generators with its weights. Fulfils the colouriser protocol.
 
+    Weights are read at the first frame, once; calls may come from any thread.
+
+    Args:
+        make: makes the generator with its weights
+        name: of `VARIANTS`
+        weights: what names those weights, for the fingerprint
+        render_factor: the network sees the picture stretched to a square of 16 times this
+        device: as `core.models.device.pick_device` takes it
+
     Attributes:
         name: ``deoldify`` (video), ``deoldify-stable`` or ``deoldify-artistic``.
         way: how it runs, but for `faithful`, which is the published program's (see `core.models.ways`).
         fingerprint: of weights, render factor, this module's version and the way; for cache keys.
-        render_factor: the network sees the picture stretched to a square of 16 times this.
-        automatic_long_side: of that square; more luma than that tells it nothing.
+        render_factor: as given.
+        automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
+
+    Raises:
+        InputError: the render factor is out of bounds, or there is no such device.
     """
 
     def __init__(
         self,
-        network: Generator,
+        make: Callable[[], Generator],
         *,
         name: str,
         weights: str,
         render_factor: int,
         device: str | None = None,
     ) -> None:
-        if not 2 <= render_factor <= 128:
-            raise InputError(f"{name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
         self.name = name
+        self._weights = weights
+        self.way = "float32"  # while the clock decides
+        self._see_at(render_factor)
+        where = pick_device(device)
+        self._network = Placed(name, make, where)
+        typical = torch.zeros(1, 3, self.automatic_square, self.automatic_square)
+        self.way = choose_published(card_of(name).halves, lambda: _coloured(self._network, typical), where, name)
+        self._see_at(render_factor)
+
+    def _see_at(self, render_factor: int) -> None:
+        if not 2 <= render_factor <= 128:
+            raise InputError(f"{self.name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
         self.render_factor = render_factor
-        self.automatic_long_side = render_factor * STEP
-        self._device = pick_device(device)
-        # Channels last is a quarter faster on a CPU, and differs in the last bits only.
-        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        typical = torch.zeros(1, 3, self.automatic_long_side, self.automatic_long_side)
-        self.way = choose_published(card_of(name).halves, lambda: self._colour(typical), self._device, name)
-        self.fingerprint = in_way(fingerprint("deoldify", VERSION, name, weights, render_factor), self.way)
+        own = fingerprint("deoldify", VERSION, self.name, self._weights, render_factor)
+        self.fingerprint = in_way(own, self.way)
+        self.automatic_square = render_factor * STEP
+
+    def at(self, render_factor: int) -> DeOldify:
+        """The same network at another render factor, its weights shared; 0: at its own.
+
+        Raises:
+            InputError: it is out of bounds.
+        """
+        if render_factor in (0, self.render_factor):
+            return self
+        other = copy.copy(self)
+        other._see_at(render_factor)
+        return other
 
     @classmethod
     def load(
@@ -107,7 +140,7 @@ class DeOldify:
         render_factor: int | None = None,
         device: str | None = None,
     ) -> DeOldify:
-        """Load a published checkpoint.
+        """Take a published checkpoint.
 
         Args:
             name: of `VARIANTS`
@@ -118,13 +151,12 @@ class DeOldify:
         Raises:
             InputError: the render factor is out of bounds, or there is no such device.
             ModelMissingError: the checkpoint is not there.
-            WeightsError: it is there, but damaged or of another model.
+            WeightsError: only at first use: it is damaged or of another model.
         """
         variant = VARIANTS[name]
         path = find(name, folder)
-        network = read_network(partial(Generator, variant.kind), path)
         return cls(
-            network,
+            partial(read_network, partial(Generator, variant.kind), path),
             name=name,
             weights=identity_of(path),
             render_factor=render_factor or variant.render_factor,
@@ -142,9 +174,8 @@ class DeOldify:
     ) -> DeOldify:
         """The same network with random weights, for measurements: its speed does not depend on them."""
         variant = VARIANTS[name]
-        network = drawn(partial(Generator, variant.kind), seed)
         return cls(
-            network,
+            partial(drawn, partial(Generator, variant.kind), seed),
             name=name,
             weights=f"random {seed}",
             render_factor=render_factor or variant.render_factor,
@@ -162,6 +193,7 @@ class DeOldify:
 
         Raises:
             ShapeError: luma is no plane.
+            WeightsError: the weights are not this network's.
 
         Source: Antic, DeOldify, `filters.py`, without its roundings to 8 bits.
         """
@@ -170,7 +202,7 @@ class DeOldify:
         grey = grey_of(luma)
         side = self.render_factor * STEP
         small = scaled(torch.from_numpy(grey)[None, None], (side, side)).clamp(0.0, 1.0)
-        rgb = self._colour(small.expand(1, 3, side, side), self.way)
+        rgb = _coloured(self._network, small.expand(1, 3, side, side), way=self.way)
         # Only the colour differences are carried up; Y' is the film's own.
         difference = (rgb - _luma_of(rgb)).cpu()
         full = scaled(difference, (h, w))[0].permute(1, 2, 0).numpy()
@@ -203,16 +235,18 @@ class DeOldify:
             [(S, S, 3) uint8 R'G'B']
         """
         planes = torch.from_numpy(small.astype(np.float32) / np.float32(255.0)).permute(2, 0, 1)[None]
-        rgb = self._colour(planes)[0].permute(1, 2, 0).cpu().numpy()
+        # Plain memory gives the published program's sums (`deoldify_net`).
+        rgb = _coloured(self._network, planes, torch.contiguous_format)[0].permute(1, 2, 0).cpu().numpy()
         return (rgb * np.float32(255.0)).astype(np.uint8)
 
-    def _colour(self, grey: Tensor, way: str = "float32") -> Tensor:
-        """R'G'B' [(1, 3, S, S) float32 [0, 1]] of three equal planes of the same kind."""
-        mean, std = _MEAN.to(self._device), _STD.to(self._device)
-        with torch.inference_mode(), running(way, self._device):
-            x = (grey.to(self._device) - mean) / std
-            y = held(self._network(x.contiguous(memory_format=torch.channels_last)), way, self.name)
-            return (y * std + mean).clamp(0.0, 1.0)
+
+def _coloured(
+    network: Placed[Generator], grey: Tensor, layout: torch.memory_format = FAST, way: str = "float32"
+) -> Tensor:
+    """R'G'B' [(1, 3, S, S) float32 [0, 1]] of three equal planes of the same kind."""
+    with torch.inference_mode():
+        y = network((grey - _MEAN) / _STD, layout=layout, way=way)
+        return (y * _STD + _MEAN).clamp(0.0, 1.0)
 
 
 def squeeze(rgb: Bytes, side: int) -> Bytes:

@@ -25,11 +25,7 @@ from urllib.request import Request, urlopen
 
 from core.contract.progress import Progress, Report, silent
 from core.errors import InputError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; what two downloads of one file make of it, its hash then tells
-    fcntl = None  # type: ignore[assignment]
+from core.lock import held
 
 CHUNK = 1 << 18  # [bytes]
 PATIENCE = 30.0  # with a server that has fallen silent  [s]
@@ -93,7 +89,7 @@ def download(url: str, part: Path, *, report: Report = silent) -> None:
         raise InputError(f"{url}: {host} answers {error.code} {error.reason}") from None
     except (URLError, *_BROKEN) as error:
         raise InputError(
-            f"{url}: {host} cannot be reached ({getattr(error, 'reason', error)}); is there a network?"
+            f"{url}: {host} cannot be reached ({getattr(error, 'reason', error)}); check the network"
         ) from None
     except OSError as error:
         raise InputError(f"{part}: cannot be written ({error.strerror}); make room, the same command goes on") from None
@@ -107,11 +103,8 @@ def _opened(part: Path) -> Iterator[IO[bytes]]:
     """The part, made where it is not there, and nobody else's meanwhile."""
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab+") as file:
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{part.name}: is being fetched by another program; wait for it") from None
+        if not held(file.fileno()):
+            raise InputError(f"{part.name}: is being fetched by another program; wait for it")
         yield file
 
 

@@ -1,7 +1,8 @@
 """EDVR as upscalers: the seven variants its authors published, run without their framework.
 
 Two of them do not enlarge: they take blur (and compression) out at the film's size. Where a shot ends, what a
-window lacks is mirrored from its other side; frames beyond a cut are never seen.
+window lacks is taken from farther on its other side, as its authors do in all their tests ("reflection circle"; of
+Vid4 once "new info"); frames beyond a cut are never seen.
 
 Source: Wang et al. 2019 (EDVR).
 """
@@ -15,6 +16,7 @@ from torch import nn
 
 from core.contract.plugins import Plugins
 from core.models.checkpoint import Table, check_for
+from core.models.edvr_names import in_todays_names
 from core.models.edvr_net import EDVR, Layout
 from core.models.tiling import Tiling
 from core.models.upscaler import offer
@@ -55,8 +57,8 @@ class Variant:
         return EDVR(self.layout)
 
     def named(self, table: Table) -> Table:
-        """A checkpoint's table as it is: there is one dialect."""
-        return table
+        """A checkpoint in either of its dialects, in today's names."""
+        return in_todays_names(table)
 
 
 VARIANTS = {
@@ -77,4 +79,4 @@ def register(plugins: Plugins) -> None:
     """Offer the published networks as upscalers; each asks for its checkpoint when it is made."""
     for name, variant in VARIANTS.items():
         offer(plugins, variant)
-        plugins.checks.add(name, check_for(variant.made))
+        plugins.checks.add(name, check_for(variant.made, variant.named))

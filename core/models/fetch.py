@@ -6,6 +6,7 @@ the model folder by `core.models.admit` like any stranger's file.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from core.models.card import ModelCard, ModelFile
 from core.models.checkpoint import Check
 from core.models.download import download, note_of
 from core.models.shelf import model_folder
+
+log = logging.getLogger(__name__)
 
 
 def fetch(
@@ -49,7 +52,7 @@ def fetch(
         if path.is_file():
             _compare(path, file)
         return admit(path, (card,), checks, folder, model=card.id, name=file.name)
-    file = _file_of(card, urlsplit(source).path.rpartition("/")[2] if source else "", direct=source is None)
+    file = _file_of(card, urlsplit(source).path.rpartition("/")[2]) if source else _fetched(card)
     part = folder / f"{file.name}.part"
     if (folder / file.rewritten).exists():
         raise InputError(f"{folder / file.rewritten}: is there already; move it away first")
@@ -67,24 +70,32 @@ def fetch(
     return taken
 
 
-def _file_of(card: ModelCard, name: str, *, direct: bool = False) -> ModelFile:
-    """Which of a model's files is meant: that of the name, else the first that is recommended.
+def _file_of(card: ModelCard, name: str) -> ModelFile:
+    """Which of a model's files is meant by a name: that of the name, else the one that is recommended."""
+    _check_has_files(card)
+    return next((file for file in card.files if file.name == name), card.files[0])
 
-    Args:
-        card: the model's
-        name: of a file or an address
-        direct: only those whose own address is known
-    """
-    if not card.files:
-        raise InputError(f"model '{card.id}': comes with the program")
-    files = [file for file in card.files if file.direct or not direct]
-    if not files:
-        first = card.files[0]
+
+def _fetched(card: ModelCard) -> ModelFile:
+    """Which of a model's files is fetched where nobody names one; where it is not the recommended one, it is said."""
+    _check_has_files(card)
+    first, file = card.files[0], card.direct
+    if file is None:
         raise ModelMissingError(
             f"model '{card.id}': is published by a page, not as a file: get {first.name} at {first.published}, "
             f"then: models import {first.name}"
         )
-    return next((file for file in files if file.name == name), files[0])
+    if file != first:
+        log.warning(
+            "model '%s': %s, which is recommended, is published by a page only (%s); taken instead is %s of %s",
+            card.id, first.name, first.published, file.name, urlsplit(file.published).hostname,
+        )  # fmt: skip
+    return file
+
+
+def _check_has_files(card: ModelCard) -> None:
+    if not card.files:
+        raise InputError(f"model '{card.id}': comes with the program")
 
 
 def _forget(part: Path) -> None:

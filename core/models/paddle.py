@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from core.errors import WeightsError
+from core.models import edvr_names
 
 NAMES = "StructuredToParameterName@@"  # under which Paddle keeps its own names
 # torch's number at the head of its files of before 1.6, as pickle writes it; they are pickles too.
@@ -33,34 +34,18 @@ _DEOLDIFY = (
     (r"\.spectral_norm\.weight_(u|v)$", r".weight_\1"),
     (r"\.layer\.bias$", ".bias"),
 )
+# To the authors' first names, and from there to today's.
 _EDVR = (
     (r"^feature_extractor\.block(\d+)\.", r"feature_extraction.\1."),
-    (r"^reconstructor\.block(\d+)\.", r"reconstruction.\1."),
-    (r"^fea_L(\d)_conv(\d)\.", r"conv_l\1_\2."),
-    (r"^PCDModule\.PCD_Align_L(\d)_offset_conv(\d)\.", r"pcd_align.offset_conv\2.l\1."),
-    (r"^PCDModule\.PCD_Align_L(\d)_fea_conv\.", r"pcd_align.feat_conv.l\1."),
-    (r"^PCDModule\.PCD_Align_L(\d)_dcn\.conv_offset_mask\.", r"pcd_align.dcn_pack.l\1.conv_offset."),
-    (r"^PCDModule\.PCD_Align_L(\d)_dcn\.dcn\.", r"pcd_align.dcn_pack.l\1."),
+    (r"^reconstructor\.block(\d+)\.", r"recon_trunk.\1."),
+    (r"^PCDModule\.PCD_Align_(L\d)_(offset_conv\d|fea_conv)\.", r"pcd_align.\1_\2."),
+    (r"^PCDModule\.PCD_Align_(L\d)_dcn\.", r"pcd_align.\1_dcnpack."),
     (r"^PCDModule\.PCD_Align_cas_offset_conv(\d)\.", r"pcd_align.cas_offset_conv\1."),
-    (r"^PCDModule\.PCD_Align_cascade_dcn\.conv_offset_mask\.", "pcd_align.cas_dcnpack.conv_offset."),
-    (r"^PCDModule\.PCD_Align_cascade_dcn\.dcn\.", "pcd_align.cas_dcnpack."),
-    # The one that is applied to the reference is the second there and the first here.
-    (r"^TSAModule\.tAtt_2\.", "fusion.temporal_attn1."),
-    (r"^TSAModule\.tAtt_1\.", "fusion.temporal_attn2."),
-    (r"^TSAModule\.fea_fusion\.", "fusion.feat_fusion."),
-    (r"^TSAModule\.sAtt_(\d)\.", r"fusion.spatial_attn\1."),
-    (r"^TSAModule\.sAtt_add_(\d)\.", r"fusion.spatial_attn_add\1."),
-    (r"^TSAModule\.sAtt_L(\d)\.", r"fusion.spatial_attn_l\1."),
-    (r"^TSAModule\.(weight|bias)$", r"fusion.\1"),
-    (r"^HRconv\.", "conv_hr."),
+    (r"^PCDModule\.PCD_Align_cascade_dcn\.", "pcd_align.cas_dcnpack."),
+    (r"^(pcd_align\.\w+)\.dcn\.", r"\1."),
+    (r"^TSAModule\.", "tsa_fusion."),
     (r"^cov_1\.", "conv_1x1."),
-    (r"^pre_deblur\.conv_first(_1)?\.", "predeblur.conv_first."),
-    (r"^pre_deblur\.conv_first_2\.", "predeblur.stride_conv_hr1."),
-    (r"^pre_deblur\.conv_first_3\.", "predeblur.stride_conv_hr2."),
-    (r"^pre_deblur\.deblur_L(\d)_conv\.", r"predeblur.stride_conv_l\1."),
-    *((rf"^pre_deblur\.RB_L1_{n}\.", f"predeblur.resblock_l1.{n - 1}.") for n in range(1, 6)),  # counted from 1 there
-    (r"^pre_deblur\.RB_L2_(\d)\.", r"predeblur.resblock_l2_\1."),
-    (r"^pre_deblur\.RB_L3_1\.", "predeblur.resblock_l3."),
+    *edvr_names.RULES,
 )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
+
+from core.lock import alone
 
 NAME = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -25,12 +26,13 @@ def pinned(folder: Path) -> dict[str, str]:
 
 
 def pin(folder: Path, name: str, sha256: str) -> None:
-    """Note a file's SHA-256. The list is replaced as a whole: it is never found half written.
+    """Note a file's SHA-256. The list is replaced as a whole: it is never found half written, nor loses another's line.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    lines = [f"{digest}  {file}\n" for file, digest in sorted({**pinned(folder), name: sha256}.items())]
-    new = folder / f".{NAME}.{os.getpid()}"
-    new.write_text("".join(lines), encoding="utf-8")
-    new.replace(folder / NAME)
+    with alone(folder / f".{NAME}.lock"):
+        lines = [f"{digest}  {file}\n" for file, digest in sorted({**pinned(folder), name: sha256}.items())]
+        new = folder / f".{NAME}.new"
+        new.write_text("".join(lines), encoding="utf-8")
+        new.replace(folder / NAME)

@@ -5,7 +5,7 @@ Source: Teed & Deng 2020 (RAFT).
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -94,14 +94,7 @@ def register(plugins: Plugins) -> None:
 
 
 def _make(name: str, device: str | None) -> RaftFlow:
-    path = find(name)
-    return _made(name, path, path.stat().st_mtime_ns, device)
-
-
-@lru_cache(maxsize=2)
-def _made(name: str, path: Path, written: int, device: str | None) -> RaftFlow:
-    """A renderer is made for every edit; the checkpoint is hashed and read again only where it has changed."""
-    return RaftFlow(name, path.parent, device=device)
+    return RaftFlow(name, device=device)
 
 
 def _picture(luma: Plane) -> Tensor:

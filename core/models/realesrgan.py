@@ -70,7 +70,7 @@ class Compact:
     @property
     def tiling(self) -> Tiling:
         """How its pictures are cut: the overlap is all it can see, so that parts and whole are the same."""
-        return Tiling(COMPACT_SIDE, self.convolutions + 2)
+        return Tiling(COMPACT_SIDE, self.convolutions + 2, exact=True)
 
     def made(self) -> nn.Module:
         """The network."""

@@ -9,6 +9,7 @@ github.com/hzwer/Practical-RIFE (MIT).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from core.contract.plugins import Plugins
 from core.errors import WeightsError
 from core.models.checkpoint import Table, check_fits, empty, load_into, read_checkpoint
 from core.models.interpolator import NetworkInterpolator
+from core.models.recent import Recent
 from core.models.rife_net import V4_6, V4_17, V4_25, IFNet, PaperNet
 from core.models.shelf import card_of
 from core.models.tensors import to_planes, to_rgb
@@ -47,7 +49,8 @@ class Rife(NetworkInterpolator[Network]):
     """RIFE with its weights. Fulfils the interpolator protocol.
 
     The paper's network knows the middle only; other times are come to by halving, to within `NEAR`. Where memory ends,
-    the flow is estimated at half the size, as its authors have it for large pictures.
+    the flow is estimated at half the size, as its authors have it for large pictures. For other times between the same
+    two pictures their features are kept, and of the paper's network the pictures that halving has made.
 
     Source: Huang et al. 2022.
     """
@@ -78,13 +81,16 @@ class Rife(NetworkInterpolator[Network]):
         network = self._network()
         h, w = rgb_a.shape[:2]
         multiple = round(network.multiple / way)
+        found = self.found(rgb_a, rgb_b)
         first, second = (
             F.pad(to_planes(rgb, self._device), (0, -w % multiple, 0, -h % multiple)) for rgb in (rgb_a, rgb_b)
         )
         if isinstance(network, IFNet):
-            made = network(first, second, t, way)
+            one = found.get(("first", way), partial(network.look, first))
+            two = found.get(("second", way), partial(network.look, second))
+            made = network.make(one, two, t, way)
         else:
-            made = _halved(network, first, second, t, way)
+            made = _halved(network, first, second, t, way, found)
         return to_rgb(held(made[..., :h, :w], self.way, self.name))
 
 
@@ -121,12 +127,12 @@ def _used(table: Table, network: Network) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in table.items() if name.partition(".")[0] in parts}
 
 
-def _halved(network: PaperNet, first: Tensor, second: Tensor, t: float, scale: float) -> Tensor:
+def _halved(network: PaperNet, first: Tensor, second: Tensor, t: float, scale: float, found: Recent) -> Tensor:
     """The picture at a time, of a network that knows the middle only."""
     start, end = 0.0, 1.0
     while True:
         middle = (start + end) / 2
-        made: Tensor = network(first, second, scale)
+        made: Tensor = found.get((scale, start, end), partial(network, first, second, scale))
         if abs(middle - t) <= NEAR:
             return made
         if t < middle:

@@ -159,10 +159,23 @@ class IFNet(nn.Module):
         Returns:
             [(N, 3, H, W) float32 R'G'B'], not clipped
         """
+        return self.make(self.look(first), self.look(second), t, scale)
+
+    def look(self, picture: Tensor) -> Tensor:
+        """A picture and its features, which depend on neither the other picture nor the time.
+
+        Args:
+            picture: [(N, 3, H, W) float32 R'G'B' [0, 1]]
+
+        Returns:
+            [(N, 3 + features, H, W) float32]
+        """
+        return torch.cat([picture, self.encode(picture)], dim=1) if self._build.features else picture
+
+    def make(self, one: Tensor, two: Tensor, t: float, scale: float) -> Tensor:
+        """As `forward`, from what `look` gives of each picture."""
         build = self._build
-        seen = [(x, self.encode(x)) if build.features else (x,) for x in (first, second)]
-        one, two = (torch.cat(planes, dim=1) for planes in seen)
-        time = torch.full_like(first[:, :1], t)
+        time = torch.full_like(one[:, :1], t)
         flow = mask = carried = torch.empty(0)
         from_one, from_two = one, two
         for place in range(build.blocks):

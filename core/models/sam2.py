@@ -8,7 +8,6 @@ Source: Ravi et al. 2024, "SAM 2: Segment Anything in Images and Videos".
 
 from __future__ import annotations
 
-import importlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.errors import ModelMissingError, WeightsError
+from core.errors import WeightsError
 from core.models.checkpoint import Check, Table, check_fits, empty, load_into, read_checkpoint
 from core.models.device import pick_device
 from core.models.once import Once
-from core.models.torchvision_shim import ensure_torchvision
+from core.models.torchvision_shim import library
 
 # ImageNet's, with which the encoder was trained  [R'G'B']
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -63,6 +62,7 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 _AUTHORS = "image_encoder."  # begins names in the authors' own files only
+_OWN = ("image_encoder.trunk.", "vision_encoder.backbone.")  # begin names of no other model's file, in either form
 _TIED = ("shared_image_embedding.positional_embedding", "prompt_encoder.shared_embedding.positional_embedding")
 # What belongs to following through a film, in either form; and of it what SAM 2 of July 2024 had not yet.
 _OF_FILMS = re.compile(
@@ -105,11 +105,12 @@ def network(layout: Layout) -> torch.nn.Module:
     Raises:
         ModelMissingError: the transformers library, or torchvision, which it stands on, is not installed.
     """
-    library = _library()
+    # Its code for this network imports torchvision, for what is not used here.
+    transformers = library("transformers", "SAM 2.1")
     stages = [2**stage for stage in range(4)]
     widths = [layout.width * times for times in stages]
     sides = [layout.side // stride for stride in _STRIDES]
-    trunk = library.Sam2HieraDetConfig(
+    trunk = transformers.Sam2HieraDetConfig(
         hidden_size=layout.width,
         num_attention_heads=layout.heads,
         image_size=[layout.side, layout.side],
@@ -120,11 +121,11 @@ def network(layout: Layout) -> torch.nn.Module:
         global_attention_blocks=list(layout.everywhere),
         window_positional_embedding_background_size=[layout.background] * 2,
     )
-    eyes = library.Sam2VisionConfig(
+    eyes = transformers.Sam2VisionConfig(
         backbone_config=trunk, backbone_channel_list=widths[::-1], backbone_feature_sizes=[[s, s] for s in sides]
     )
-    config = library.Sam2Config(vision_config=eyes, prompt_encoder_config={"image_size": layout.side})
-    made: torch.nn.Module = library.Sam2Model(config)
+    config = transformers.Sam2Config(vision_config=eyes, prompt_encoder_config={"image_size": layout.side})
+    made: torch.nn.Module = transformers.Sam2Model(config)
     return made.eval()
 
 
@@ -173,15 +174,28 @@ def check(layout: Layout) -> Check:
 
     def fits(table: Table, where: str) -> None:
         # Told before the library is loaded, which takes seconds that other models' files should not cost.
-        if not any(name.startswith((_AUTHORS, "vision_encoder.")) for name in table):
+        if not any(name.startswith(_OWN) for name in table):
             raise WeightsError(f"{where}: is no checkpoint of SAM 2.1; is it the right file for this model?")
         check_fits(named(table, where=where), wanted(), where=where)
 
     return fits
 
 
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the network has seen in a picture.
+
+    Attributes:
+        features: for the decoder, finest first, on the device; 16 MiB of a published layout  [(1, C, h, w) float32]
+        size: of the picture  [(H, W) px]
+    """
+
+    features: list[Tensor]
+    size: tuple[int, int]
+
+
 class Sam2Predictor:
-    """Masks of what is clicked on in one picture. Fulfils `hints.sam.Predictor`.
+    """Masks of what is clicked on in a picture. Fulfils `hints.sam.Predictor`.
 
     Args:
         model: of `network`.
@@ -191,8 +205,6 @@ class Sam2Predictor:
     def __init__(self, model: torch.nn.Module, side: int) -> None:
         self._model: Any = model
         self._side = side
-        self._features: list[Tensor] = []
-        self._size = (0, 0)
 
     @classmethod
     def read(cls, layout: Layout, path: Path, *, device: str | None = None) -> Sam2Predictor:
@@ -209,8 +221,8 @@ class Sam2Predictor:
         load_into(model, named(table, where=str(path)), where=str(path))
         return cls(model.to(where), layout.side)
 
-    def set_image(self, picture: NDArray[np.uint8]) -> None:
-        """Look at a picture; the clicks that follow are on it.
+    def look(self, picture: NDArray[np.uint8]) -> Sight:
+        """Look at a picture, for clicks on it to be answered.
 
         Args:
             picture: [(H, W, 3) uint8 R'G'B']
@@ -219,20 +231,22 @@ class Sam2Predictor:
             rgb = torch.from_numpy(np.array(picture)).to(self._device).permute(2, 0, 1)[None] / 255
             square = F.interpolate(rgb, (self._side, self._side), mode="bilinear", antialias=True)
             mean, deviation = (square.new_tensor(three)[:, None, None] for three in (MEAN, DEVIATION))
-            self._features = self._model.get_image_embeddings((square - mean) / deviation)
-            self._size = picture.shape[0], picture.shape[1]
+            features = self._model.get_image_embeddings((square - mean) / deviation)
+            return Sight(list(features), (picture.shape[0], picture.shape[1]))
 
     def predict(
         self,
+        seen: Sight,
         where: NDArray[np.float32] | None,
         sides: NDArray[np.int_] | None,
         around: NDArray[np.float32] | None,
         mask_input: NDArray[np.float32] | None = None,
         multimask_output: bool = True,
     ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
-        """What is meant by clicks on the picture.
+        """What is meant by clicks on a picture.
 
         Args:
+            seen: what `look` gave of it
             where: the clicks, x and y               [(N, 2) px]
             sides: of each, 1 inside, 0 outside      [(N,)]
             around: left, top, right, bottom of it   [(4,) px]
@@ -245,15 +259,15 @@ class Sam2Predictor:
         """
         with torch.inference_mode():
             answer = self._model(
-                image_embeddings=self._features,
-                input_points=None if where is None else self._scaled(where)[None, None],
+                image_embeddings=seen.features,
+                input_points=None if where is None else self._scaled(where, seen.size)[None, None],
                 input_labels=None if sides is None else self._tensor(sides).long()[None, None],
-                input_boxes=None if around is None else self._scaled(around.reshape(2, 2)).reshape(1, 1, 4),
+                input_boxes=None if around is None else self._scaled(around.reshape(2, 2), seen.size).reshape(1, 1, 4),
                 input_masks=None if mask_input is None else self._tensor(mask_input)[None],
                 multimask_output=multimask_output,
             )
             small = answer.pred_masks[0].float()
-            masks = F.interpolate(small, self._size, mode="bilinear", align_corners=False)[0] > 0
+            masks = F.interpolate(small, seen.size, mode="bilinear", align_corners=False)[0] > 0
             logits, scores = small[0].clamp(-LOUDEST, LOUDEST), answer.iou_scores[0, 0].float()
             return masks.cpu().numpy(), scores.cpu().numpy(), logits.cpu().numpy()
 
@@ -265,17 +279,7 @@ class Sam2Predictor:
     def _tensor(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(values)).to(self._device)
 
-    def _scaled(self, places: NDArray[np.float32]) -> Tensor:
-        """Places of the picture on the square that the network sees."""
-        h, w = self._size
+    def _scaled(self, places: NDArray[np.float32], size: tuple[int, int]) -> Tensor:
+        """Places of a picture of some size (H, W) on the square that the network sees."""
+        h, w = size
         return self._tensor(places * np.array([self._side / w, self._side / h], np.float32))
-
-
-def _library() -> Any:
-    # Its code for this network imports torchvision, for what is not used here.
-    if ensure_torchvision() == "absent":
-        raise ModelMissingError("SAM 2.1 needs torchvision; install it beside torch")
-    try:
-        return importlib.import_module("transformers")
-    except ImportError:
-        raise ModelMissingError("SAM 2.1 needs the transformers library; install what requirements.txt names") from None

@@ -31,7 +31,7 @@ class Status:
         card: the model's.
         state: whether it can be used now.
         path: its file, where there is one.
-        advice: one line: what is used instead and how to get the model, or empty.
+        advice: one line: how to get the model, and what there is until then; or empty.
     """
 
     card: ModelCard
@@ -52,6 +52,7 @@ class Status:
             "paper": card.paper,
             "files": [asdict(f) for f in card.files],
             "instead": card.instead,
+            "use": {**asdict(card.use), "megabytes": round(card.use.megabytes, 1)} if card.use else None,
             "advice": self.advice,
         }
 
@@ -96,12 +97,13 @@ def find(model: str | ModelCard, folder: Path | None = None) -> Path:
 
     Raises:
         InputError: no such model.
-        ModelMissingError: its file is not in the folder; the message says which, and where to get it.
+        ModelMissingError: its file is not in the folder; the message says which, where to get it, and what to choose
+            until then.
     """
     card, folder = card_of(model) if isinstance(model, str) else model, folder or model_folder()
     path = next(iter(here(card, folder)), None)
     if path is None:
-        raise ModelMissingError(how(card, folder))
+        raise ModelMissingError(_advice(card, folder))
     return path
 
 
@@ -119,8 +121,12 @@ def here(card: ModelCard, folder: Path) -> dict[Path, ModelFile | None]:
 def _status(card: ModelCard, folder: Path) -> Status:
     path = next(iter(here(card, folder)), None)
     if path is None:
-        return Status(card, "missing", None, f"{how(card, folder)}; until then {card.instead}")
+        return Status(card, "missing", None, _advice(card, folder))
     return Status(card, "ready", path, "")
+
+
+def _advice(card: ModelCard, folder: Path) -> str:
+    return f"{how(card, folder)}; until then {card.instead}"
 
 
 def how(card: ModelCard, folder: Path) -> str:

@@ -32,9 +32,10 @@ from core.models.clusters import clusters
 from core.models.colouriser import check_luma, working_size
 from core.models.device import pick_device
 from core.models.once import Once
+from core.models.placed import Placed
 from core.models.shelf import card_of, find
 from core.models.siggraph17_net import BINS, CELL, UserGuided, planes
-from core.models.ways import choose_published, held, in_way, running
+from core.models.ways import choose_published, in_way
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -86,14 +87,12 @@ class SIGGRAPH17:
         device: str | None = None,
     ) -> None:
         self.centre = centre
-        self._device = pick_device(device)
-        self._network = Once(
-            lambda: make().to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        )
+        where = pick_device(device)
+        self._network = Placed(self.name, make, where)
         self._bins = Once(self._laid_out)
         flat = np.full((SIZE, SIZE), TOLD_LUMA, np.float32)
         halves = card_of(self.name).halves
-        self.way = choose_published(halves, lambda: self._answer(flat, way="float32"), self._device, self.name)
+        self.way = choose_published(halves, lambda: self._answer(flat, way="float32"), where, self.name)
         self.fingerprint = in_way(fingerprint("siggraph17", VERSION, weights, centre), self.way)
 
     @classmethod
@@ -236,24 +235,22 @@ class SIGGRAPH17:
     ) -> Plane:
         """The network's chroma, of its luma's size; ``ab`` is 0 where ``mask`` is  [(h, w, 2) float32 a* b*]."""
         h, w = luma.shape
-        way = way or self.way
-        with torch.inference_mode(), running(way, self._device):
-            answer = held(self._network()(self._planes(luma, ab, mask))[0, :, :h, :w], way, self.name)
-        return np.ascontiguousarray(answer.permute(1, 2, 0).cpu().numpy())
+        with torch.inference_mode():
+            answer = self._network(self._planes(luma, ab, mask), way=way or self.way)[0, :, :h, :w]
+        return np.ascontiguousarray(answer.permute(1, 2, 0).numpy())
 
     def _odds(self, luma: Plane, ab: Plane | None = None, mask: Plane | None = None) -> Plane:
         """Probabilities of bins, softened as published  [(1, 529, ceil(h / 4), ceil(w / 4)) float32]."""
         with torch.inference_mode():
-            logits = self._network().odds(self._planes(luma, ab, mask))
-            return np.asarray(torch.softmax(logits * SOFTNESS, dim=1).cpu().numpy(), np.float32)
+            logits = self._network.run(lambda network, shown: network.odds(shown), self._planes(luma, ab, mask))
+            return np.asarray(torch.softmax(logits * SOFTNESS, dim=1).numpy(), np.float32)
 
     def _planes(self, luma: Plane, ab: Plane | None, mask: Plane | None) -> Tensor:
-        """What the network is shown  [(1, 4, H, W) float32 on the device]."""
+        """What the network is shown  [(1, 4, H, W) float32]."""
         ab = np.zeros((*luma.shape, 2), np.float32) if ab is None else ab
         mask = np.zeros(luma.shape, np.float32) if mask is None else mask
-        given = torch.from_numpy(np.dstack([luma, ab, mask])).to(self._device).permute(2, 0, 1)[None]
-        shown = planes(given[:, :1], given[:, 1:3], given[:, 3:], centre=self.centre)
-        return shown.contiguous(memory_format=torch.channels_last)
+        given = torch.from_numpy(np.dstack([luma, ab, mask])).permute(2, 0, 1)[None]
+        return planes(given[:, :1], given[:, 1:3], given[:, 3:], centre=self.centre)
 
     def _laid_out(self) -> Plane:
         """Chroma of each bin, in the order the weights have them  [(529, 2) float32 a* b*].

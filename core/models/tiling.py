@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-# What torch says of memory where it raises no error of its own kind for it (the CPU, Apple's MPS).
-_WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+# What torch says of memory where it raises no error of its own kind for it: the CPU, Apple's MPS, NVIDIA's libraries.
+_WORDS = (
+    "can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -20,19 +23,24 @@ class Tiling:
 
     Attributes:
         side: of a part, without its overlap  [px]
-        overlap: what a part is shown of its neighbours, on every side  [px]; where it covers the network's
-            receptive field, parts and whole give the same
+        overlap: what a part is shown of its neighbours, on every side  [px]
         multiple: of which all cuts are, because the network halves its picture  [px]
+        exact: whether the overlap covers all that the network can see, so that parts and whole give the same
     """
 
     side: int
     overlap: int
     multiple: int = 1
+    exact: bool = False
 
     def halved(self) -> Tiling | None:
         """Half as large a part, or None where the overlap would outweigh it."""
         side = self.side // 2 // self.multiple * self.multiple
-        return Tiling(side, self.overlap, self.multiple) if side >= max(self.overlap, self.multiple) else None
+        return replace(self, side=side) if side >= max(self.overlap, self.multiple) else None
+
+    def as_good_as(self, other: Tiling, h: int, w: int) -> bool:
+        """Whether a picture of (h, w) comes out the same in these parts as in others of the same network."""
+        return self.exact or all(list(_cuts(n, self)) == list(_cuts(n, other)) for n in (h, w))
 
 
 def tiled(work: Callable[[Tensor], Tensor], picture: Tensor, tiling: Tiling, scale: int) -> Tensor:

@@ -2,20 +2,24 @@
 
 The torchvision that package indexes carry is built for torch with CUDA. Beside a CPU torch its native library
 cannot load, and then its import fails, because it describes two operators that nobody has defined. Whoever
-imports torchvision (segment-anything does) calls `ensure_torchvision` first: it defines the two, with one
-plain kernel. What else is native there stays missing (decoding of pictures, deformable convolution).
+imports torchvision calls `ensure_torchvision` first: it defines the two, with one plain kernel. `library` does so for
+packages that stand on torchvision (segment-anything, transformers). What else is native there stays missing (decoding
+of pictures, deformable convolution).
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import threading
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+
+from core.errors import ModelMissingError
 
 Answer = Literal["native", "shimmed", "absent"]
 _lock = threading.Lock()
@@ -40,6 +44,24 @@ def ensure_torchvision() -> Answer:
             return "native"
         _define()
         return "shimmed"
+
+
+def library(name: str, model: str) -> Any:
+    """Somebody else's code of a model, which stands on torchvision and may not be installed.
+
+    Args:
+        name: of the module
+        model: what it is needed for, in a message
+
+    Raises:
+        ModelMissingError: it, or torchvision, is not installed.
+    """
+    if ensure_torchvision() == "absent":
+        raise ModelMissingError(f"{model} needs torchvision; install it beside torch")
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise ModelMissingError(f"{model} needs the {name} library; install what requirements.txt names") from None
 
 
 def _native_loads(folder: Path) -> bool:

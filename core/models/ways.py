@@ -10,9 +10,8 @@ doctor --tune``, ``core.models.tuning``), and what won is remembered for that ma
 of weights.
 
 The way is part of a model's fingerprint, and with it of every cache key: pictures made in two ways differ by less than
-half a ΔE, but they differ. So only machines with such units are measured at all, the gain asked for is far above what a
-clock's moods amount to, and what was measured of a published model is remembered: on one machine the choice is always
-the same.
+half a ΔE, but they differ. So only machines with such units are measured at all, and once: what was measured is
+remembered, in the same place as what ``doctor --tune`` found, and on one machine the choice is always the same.
 
 ``POCHOIR_PRECISION`` names a way and decides instead; ``POCHOIR_SETTINGS`` names the folder of what is remembered.
 """
@@ -89,10 +88,10 @@ def held(answer: Tensor, way: str, name: str) -> Tensor:
 
 
 def choose(work: Callable[[], object], device: torch.device, weights: str) -> str:
-    """Choose by what was remembered, else by the clock where there is a choice.
+    """Choose for the embedded network: by what was remembered, else by the clock where there is a choice.
 
     Args:
-        work: a typical call of the network
+        work: a typical call of the network; asked only where the clock decides
         device: where it runs
         weights: what tells these weights, and the code around them, from others
 
@@ -105,10 +104,7 @@ def choose(work: Callable[[], object], device: torch.device, weights: str) -> st
     said = asked()
     if said is not None:
         return said if said in WAYS else "float32"
-    known = remembered(device, weights)
-    if known is not None:
-        return known
-    return _faster(work, device) if has_units(device) else "float32"
+    return remembered(device, weights) or (_measured(work, device, weights) if has_units(device) else "float32")
 
 
 def choose_published(halves: Sequence[str], work: Callable[[], object], device: torch.device, model: str) -> str:
@@ -134,12 +130,7 @@ def choose_published(halves: Sequence[str], work: Callable[[], object], device: 
         return "float32"
     if device.type == "cuda":
         return able[0]
-    known = remembered(device, model)
-    if known is None:
-        known = _faster(work, device)
-        with suppress(InputError):  # where nothing can be kept, the next start measures again
-            remember(known, device, model)
-    return known
+    return remembered(device, model) or _measured(work, device, model)
 
 
 def asked() -> str | None:
@@ -156,14 +147,19 @@ def asked() -> str | None:
     return None
 
 
-def _faster(work: Callable[[], object], device: torch.device) -> str:
-    """bfloat16 where it is clearly faster, else float32."""
+def _measured(work: Callable[[], object], device: torch.device, weights: str) -> str:
+    """bfloat16 where it is clearly faster, else float32; remembered where that can be kept."""
     full, half = (_seconds(work, way, device) for way in WAYS[:2])
-    return "bfloat16" if half * WORTH_IT < full else "float32"
+    way = remembered(device, weights)  # another process may have measured meanwhile: all are to go the same way
+    if way is None:
+        way = "bfloat16" if half * WORTH_IT < full else "float32"
+        with suppress(InputError):  # where nothing can be kept, the next start measures again
+            remember(way, device, weights)
+    return way
 
 
 def remembered(device: torch.device, weights: str) -> str | None:
-    """The way that won when this machine was tuned, or None where it was not, or has changed since."""
+    """The way that won when this machine was measured, or None where it was not, or has changed since."""
     try:
         way = json.loads(record_file().read_text("utf-8"))[_machine(device, weights)]
     except (OSError, ValueError, KeyError, TypeError):

@@ -14,13 +14,19 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from core.colourise import Automatic, Motion, Store, automatic_size, resized
+from core.colourise import Automatic, FullMotion, Store, asked, brought_to, resized, sees_whole
 from core.contract.fingerprint import fingerprint
 from core.film.colour import delta_e, fit_gamut
 from core.film.timebase import FrameRange
 from core.flow import FlowPair, resize_flow, warp
-from core.guided import upsample_chroma
-from core.models.colouriser import Colouriser, PredictsTogether, Suggests, automatic_chroma, automatic_chromas
+from core.models.colouriser import (
+    AsPublished,
+    Colouriser,
+    PredictsTogether,
+    Suggests,
+    automatic_chroma,
+    automatic_chromas,
+)
 from core.render.motion import CoarseMotion
 
 Array = NDArray[np.float32]
@@ -65,7 +71,7 @@ class AutomaticPass:
         cache: where its answers are kept.
     """
 
-    def __init__(self, motion: Motion, coarse: CoarseMotion, colouriser: Colouriser, cache: Store) -> None:
+    def __init__(self, motion: FullMotion, coarse: CoarseMotion, colouriser: Colouriser, cache: Store) -> None:
         self._motion = motion
         self._coarse = coarse
         self._colouriser = colouriser
@@ -126,15 +132,16 @@ class AutomaticPass:
         Returns:
             L*, a*, b*, share; the likeliest first  [(m, 4) float32]; none where the colouriser knows of none
         """
-        luma = self._asked(n)
+        speaker = self._colouriser.of if isinstance(self._colouriser, AsPublished) else self._colouriser
+        luma = asked(self._motion.luma(n), speaker)
         h, w = luma.shape
         at = min(int(xy[1] * h), h - 1), min(int(xy[0] * w), w - 1)
-        return likely_colours(self._colouriser, luma, at, count)
+        return likely_colours(speaker, luma, at, count)
 
     def _asked(self, n: int) -> Array:
-        """Luma of frame ``n`` at the size at which colour without hints is asked for."""
-        luma = self._motion.luma(n)
-        return resized(luma, automatic_size((luma.shape[0], luma.shape[1]), self._colouriser))
+        """Luma of frame ``n`` as colour without hints is asked for."""
+        luma = self._motion.full(n) if sees_whole(self._colouriser) else self._motion.luma(n)
+        return asked(luma, self._colouriser)
 
     def at(self, n: int, shot: FrameRange, radius: int, *, at_once: bool = False) -> Automatic:
         """The automatic pass of frame ``n``, steadied by ``radius`` frames to both sides of its shot.
@@ -143,10 +150,7 @@ class AutomaticPass:
         stands in until somebody has rendered them.
         """
         ab = self._steady(n, shot.around(n, radius), at_once)
-        guide = self._coarse.luma(n)
-        if ab.shape[:2] != guide.shape:
-            ab = upsample_chroma(self._asked(n), ab, guide)
-        return Automatic(guide, ab)
+        return brought_to(self._coarse.luma(n), ab, self._motion.luma(n))
 
     def _steady(self, n: int, window: FrameRange, at_once: bool) -> Array:
         if len(window) == 1:

@@ -17,7 +17,7 @@ from core.contract.fingerprint import fingerprint
 from core.contract.params import build
 from core.contract.recipe import Recipe
 from core.contract.registry import Registry
-from core.contract.stage import FrameStage, RetimeStage, ShotStage, Side, Stage, Timeline
+from core.contract.stage import FillsWindow, FrameStage, RetimeStage, ShotStage, Side, Stage, Timeline
 from core.errors import RecipeError
 from core.film.clip import Clip
 from core.film.shot import Shot, shot_of
@@ -28,13 +28,23 @@ DECODE_VERSION = 1
 
 @dataclass(frozen=True)
 class Node:
-    """One step of the line: the stage, its parameters, the sequence it takes and the one it gives."""
+    """One step of the line.
+
+    Attributes:
+        stage: None for the film itself.
+        params: the stage's.
+        takes: the sequence it takes.
+        gives: the one it gives.
+        parts: what stands in its frames' keys beside the frames they are made from.
+        radius: frames it looks at to each side, of a stage that makes frame by frame.
+    """
 
     stage: Stage | None
     params: Any
     takes: Timeline
     gives: Timeline
     parts: tuple[Any, ...] = ()
+    radius: int = 0
 
     @cached_property
     def retimes(self) -> bool:
@@ -45,6 +55,11 @@ class Node:
     def sees_shot(self) -> bool:
         """Whether it looks at whole shots; kept for the same reason."""
         return isinstance(self.stage, ShotStage)
+
+    @cached_property
+    def fills_window(self) -> bool:
+        """Whether its windows hold as many frames at a shot's ends as within it; kept for the same reason."""
+        return isinstance(self.stage, FillsWindow) and self.stage.fills_window(self.params)
 
     @property
     def name(self) -> str:
@@ -64,7 +79,7 @@ class Node:
         shot = self.shot(n)
         if self.sees_shot:
             return shot.range
-        return shot.range.around(n, cast(FrameStage, self.stage).radius(self.params))
+        return shot.range.nearest(n, self.radius) if self.fills_window else shot.range.around(n, self.radius)
 
     def between(self, n: int) -> tuple[int, Fraction]:
         """Of a retimed frame: the frame before it, and the fraction of the way to the next."""
@@ -154,12 +169,18 @@ def source_timeline(clip: Clip, shots: tuple[Shot, ...]) -> Timeline:
     return Timeline(clip.size, shots, times, tuple(Fraction(n) for n in range(clip.count)))
 
 
-def lay_out(
-    clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registry[Stage], device: str | None = None
-) -> Line:
+def lay_out(clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registry[Stage], device: str) -> Line:
     """Bind a recipe to a film, and to the device where its networks will run.
 
+    Args:
+        clip: the film.
+        shots: its shots.
+        recipe: the steps.
+        stages: those there are.
+        device: where networks will run.
+
     Raises:
+        InputError: a model is unknown or missing.
         RecipeError: a stage is unknown, a parameter breaks its bounds, or a retimed film is retimed again.
     """
     recipe = recipe.checked(stages)
@@ -174,8 +195,9 @@ def lay_out(
             gives = stage.retime(timeline, params)
         else:
             gives = Timeline(stage.size(timeline.size, params), timeline.shots, timeline.times, timeline.sources)
-        parts = (stage.version, params, *stage.key_parts(params, device))
-        nodes.append(Node(stage, params, timeline, gives, parts))
+        parts = (stage.version, stage.keyed(params), *stage.key_parts(params, device))
+        radius = stage.radius(params, device) if isinstance(stage, FrameStage) else 0
+        nodes.append(Node(stage, params, timeline, gives, parts, radius))
         timeline = gives
     return Line(clip, tuple(nodes))
 

@@ -53,13 +53,17 @@ class ShotMotion:
         """Content key of frame ``n``'s luma at working size."""
         return fingerprint("luma", 1, self._key(n))
 
+    def full(self, n: int) -> Array:
+        """L* of frame ``n`` at its own size, as the film has it, rounded by nothing  [(H, W) float32 [0, 100]]."""
+        with self._reading:
+            return luma_of(self._frame(n).rgb)
+
     def luma(self, n: int) -> Array:
         """L* of frame ``n`` at working size  [(h, w) float32 [0, 100]]."""
         key = self.luma_key(n)
         held = self._cache.get(key)
         if held is None:
-            with self._reading:
-                luma = to_working(luma_of(self._frame(n).rgb))
+            luma = to_working(self.full(n))
             held = {"luma": np.rint(np.clip(luma, 0, 100) * _LUMA_STEPS).astype(np.uint16)}
             self._cache.put(key, held)
         return held["luma"].astype(np.float32) / _LUMA_STEPS

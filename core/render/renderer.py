@@ -110,13 +110,13 @@ class Renderer:
         node = self.line.nodes[at]
         stage, params = node.stage, node.params
         assert isinstance(stage, Colourise)
-        estimator = plugins.flows.get(params.flow)(self.device)
+        estimator = plugins.flows.made(params.flow, self.device)
         looks = stage.looks(params.colouriser, self.device)
         motion = ShotMotion(
             lambda n: self._get(at - 1, n), lambda n: self.line.key(at - 1, n), estimator, self.cache, looks
         )
         coarse = CoarseMotion(motion, estimator, self.cache)
-        automatic = AutomaticPass(motion, coarse, stage.colouriser(params.colouriser, self.device), self.cache)
+        automatic = AutomaticPass(motion, coarse, stage.colouriser(params, self.device), self.cache)
         self.hint_source = hints(node.takes, motion, self.cache) if hints else None
         self.side = _ColourSide(node.takes, motion, automatic, params, self.hint_source)
         self.line.sides[stage.name] = self.side

@@ -56,7 +56,7 @@ class Dedust(StageBase):
     )
     Params: ClassVar[type] = DedustParams
 
-    def radius(self, params: DedustParams) -> int:
+    def radius(self, params: DedustParams, device: str | None = None) -> int:
         """Frames needed to each side."""
         return _RADIUS
 

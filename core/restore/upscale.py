@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contract.params import number, registered, text
-from core.contract.registry import Registry
+from core.contract.registry import Makers
 from core.contract.stage import StageBase, StageContext, Window
 from core.errors import RecipeError
 from core.film.colour import is_grey
-from core.models.upscaler import Denoises, Upscaler
+from core.models.upscaler import Denoises, FallsShort, Upscaler
 
 Array = NDArray[np.float32]
 LANCZOS = "lanczos"
@@ -50,7 +48,8 @@ class Upscale(StageBase):
 
     A network enlarges by its own factor; what is asked for beyond or below that is resampled from its answer.
 
-    Window: the frame alone; for networks that see several frames, as many to each side as they were trained with.
+    Window: the frame alone; for networks that see several frames, as many to each side as they were trained with, at a
+    shot's ends those it lacks on the other side.
     Identity: where the new size is the old one and no network is asked: some restore without enlarging.
     Cost: about 65 ms to HD on two cores by Lanczos; by networks seconds to minutes.
 
@@ -62,10 +61,8 @@ class Upscale(StageBase):
     help: ClassVar[str] = "Makes the picture larger, to a factor or into a size, keeping its shape"
     Params: ClassVar[type] = UpscaleParams
 
-    def __init__(self, makers: Registry[Callable[[str | None], Any]]) -> None:
+    def __init__(self, makers: Makers) -> None:
         self._makers = makers
-        self._made: dict[tuple[str, str | None], Upscaler | Denoises] = {}
-        self._lock = threading.Lock()
 
     def upscaler(self, params: UpscaleParams, device: str | None = None) -> Upscaler | None:
         """The network asked for, made once; None for Lanczos.
@@ -80,10 +77,7 @@ class Upscale(StageBase):
         if name not in self._makers:
             known = ", ".join([LANCZOS, *sorted(self._makers)])
             raise RecipeError(f"stage upscale, parameter 'by': expected one of {known}, got {name!r}")
-        with self._lock:
-            if (name, device) not in self._made:
-                self._made[name, device] = self._makers.get(name)(device)
-            made = self._made[name, device]
+        made: Upscaler | Denoises = self._makers.made(name, device)
         return made.at(params.denoise) if isinstance(made, Denoises) else made
 
     def key_parts(self, params: UpscaleParams, device: str | None = None) -> tuple[Any, ...]:
@@ -91,10 +85,14 @@ class Upscale(StageBase):
         upscaler = self.upscaler(params, device)
         return (upscaler.fingerprint,) if upscaler else ()
 
-    def radius(self, params: UpscaleParams) -> int:
+    def radius(self, params: UpscaleParams, device: str | None = None) -> int:
         """As many frames as the network looks at; none for Lanczos."""
-        upscaler = self.upscaler(params)
+        upscaler = self.upscaler(params, device)
         return upscaler.radius if upscaler else 0
+
+    def fills_window(self, params: UpscaleParams) -> bool:
+        """With a network: one that looks at several frames was trained with that many."""
+        return params.by != LANCZOS
 
     def size(self, size: tuple[int, int], params: UpscaleParams) -> tuple[int, int]:
         """(H, W) after it: fits the size asked for, even numbers.
@@ -122,7 +120,13 @@ class Upscale(StageBase):
         upscaler = self.upscaler(params, context.device)
         if upscaler is None:
             return resampled(window.frame.rgb, size)
-        return resampled(upscaler.enlarge([frame.rgb for frame in window.frames], window.centre), size)
+        frames = [frame.rgb for frame in window.frames]
+        if not isinstance(upscaler, FallsShort):
+            return resampled(upscaler.enlarge(frames, window.centre), size)
+        made, instead = upscaler.enlarge_or_less(frames, window.centre)
+        if instead:
+            context.fell_short(instead)
+        return resampled(made, size)
 
 
 def resampled(rgb: Array, size: tuple[int, int]) -> Array:

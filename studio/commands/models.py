@@ -8,7 +8,10 @@ from typing import Any
 
 from core.contract.plugins import Plugins
 from core.contract.progress import Report
+from core.errors import WeightsError
 from core.models.admit import Admitted, Verified, admit, verified
+from core.models.card import ModelCard
+from core.models.checkpoint import check_whole
 from core.models.fetch import fetch as fetched
 from core.models.shelf import Status, card_of, here, model_folder, shelf
 from studio.cli import Answer
@@ -17,14 +20,34 @@ _PUBLISHED = {True: "as published", False: "not the published bytes", None: "no 
 
 
 def list_(args: Namespace, plugins: Plugins, report: Report) -> Answer:
-    """Every model: whether it is here, else where it is published and what is used in its place."""
-    found = shelf(cards=plugins.cards.values())
+    """Every model, or one: whether it is here, else where it is published and what there is without it.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    cards = plugins.cards.values()
+    found = shelf(cards=cards if args.name is None else [card_of(args.name, cards)])
+    long = args.long or args.name is not None
     lines = [f"model folder: {model_folder()}"]
     for status in found:
         lines.append(f"{status.card.id:20} {status.state:18} {status.card.title} ({status.card.licence})")
-        lines += [f"{'':20} {line}" for line in _detail(status)]
+        lines += [f"{'':20} {line}" for line in (*(_use(status.card) if long else ()), *_detail(status))]
     data = {"folder": str(model_folder()), "models": [status.as_json() for status in found]}
     return Answer(data, tuple(lines))
+
+
+def _use(card: ModelCard) -> list[str]:
+    use, sizes = card.use, {file.size for file in card.files[:1] if file.size}
+    if use is None:
+        return []
+    weight = f"{sizes.pop() / 1e6:.0f} MB" if sizes else "" if card.built_in else f"about {use.megabytes:.0f} MB"
+    return [
+        f"for: {use.suited}",
+        f"not for: {use.unsuited}",
+        f"takes: {use.takes}",
+        f"size: {use.millions:g} million parameters" + (f", {weight}" if weight else ""),
+        f"described in: {card.paper}",
+    ]
 
 
 def _detail(status: Status) -> list[str]:
@@ -32,9 +55,9 @@ def _detail(status: Status) -> list[str]:
         return [] if status.card.built_in else [str(status.path)]
     if status.card.built_in:
         return [status.advice]
-    file = next((f for f in status.card.files if f.direct), status.card.files[0])
+    file = status.card.direct or status.card.files[0]
     way = f"models fetch {status.card.id}" if file.direct else f"get {file.name} there, then models import {file.name}"
-    return [f"until it is here {status.card.instead}", f"published at {file.published}: {way}"]
+    return [f"until it is here, {status.card.instead}", f"published at {file.published}: {way}"]
 
 
 def fetch(args: Namespace, plugins: Plugins, report: Report) -> Answer:
@@ -42,10 +65,15 @@ def fetch(args: Namespace, plugins: Plugins, report: Report) -> Answer:
 
     Raises:
         InputError: there is no such model, or as of `core.models.fetch.fetch`.
+        WeightsError: it is here, but damaged.
     """
     card = card_of(args.name, plugins.cards.values())
     path = next(iter(here(card, model_folder())), None)
     if path is not None and args.source is None:
+        try:
+            check_whole(path)
+        except WeightsError as error:
+            raise WeightsError(f"{card.id}: is here, but damaged: {error}; first move that one away") from None
         return Answer({"id": card.id, "path": str(path), "fetched": False}, (f"{card.id} is here already: {path}",))
     taken = fetched(card, plugins.checks, source=args.source, report=report)
     return Answer({**_as_json(taken), "fetched": True}, (_line(taken),))
@@ -98,4 +126,6 @@ def _as_json(taken: Admitted) -> dict[str, Any]:
 
 
 def _line(taken: Admitted) -> str:
+    if taken.card.detected:
+        return f"{taken.card.id}: {taken.card.title}; upscale takes it as by={taken.card.id}; it is {taken.path}"
     return f"{taken.card.id}: {taken.card.title}, {_PUBLISHED[taken.as_published]}; it is {taken.path}"

@@ -47,6 +47,15 @@ def test_a_stand_in_with_a_known_difference_is_reported_as_such(tmp_path, shown,
     assert case["ratio"] > 0
     assert case["ours fps"] == pytest.approx(1 / case["ours s_per_frame"])
     assert summarise([case])["same"] == {"deoldify": same}
+    assert "house_ratio" not in case
+
+
+def test_the_house_road_is_timed_and_leaves_no_picture(tmp_path, shown):
+    left = program(tmp_path, theirs=0, again=0), program(tmp_path, ours=0)
+    case = measure(PAIRS[0], shown, *left, tmp_path, rounds=1, house=program(tmp_path))
+    assert case["same"]
+    assert summarise([case])["house_ratio"] == {"deoldify": case["house_ratio"]}
+    assert case["house_ratio"] > 0
 
 
 def test_on_a_gpu_the_clock_tells_the_ratio(tmp_path, shown):
@@ -75,7 +84,7 @@ def test_a_side_that_cannot_start_is_missing_with_its_line(tmp_path, shown):
     assert case["missing"] == "the package x"
     case = measure(PAIRS[0], shown, ["-c", "raise SystemExit('no luck')"], says, tmp_path, rounds=1)
     assert case["missing"].endswith("it said: no luck")
-    assert summarise([case]) == {"ratio": {}, "same": {}, "missing": 1}
+    assert summarise([case]) == {"ratio": {}, "house_ratio": {}, "same": {}, "missing": 1}
 
 
 def test_no_reference_is_one_line_that_says_what_to_do(tmp_path):

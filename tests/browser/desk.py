@@ -31,7 +31,7 @@ class Slow(StageBase):
     help: ClassVar[str] = "Takes its time."
     Params: ClassVar[type] = NoParams
 
-    def radius(self, params: Any) -> int:
+    def radius(self, params: Any, device: str | None = None) -> int:
         return 0
 
     def process(self, window: Window, params: Any, context: StageContext) -> Array:

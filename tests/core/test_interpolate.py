@@ -96,6 +96,45 @@ def test_a_film_of_varying_rate_keeps_its_times() -> None:
     assert STAGE.retime(old, at("1")).sources == (0, 1, Fraction(3, 2), 2)
 
 
+@pytest.mark.parametrize("source", [Fraction(16), Fraction(24000, 1001), Fraction(25)])
+@pytest.mark.parametrize(("step", "times"), [(1.0, 1), (0.5, 2), (0.33, 3), (0.25, 4), (0.125, 8)])
+def test_a_time_step_makes_a_whole_number_of_frames_of_each(source: Fraction, step: float, times: int) -> None:
+    old = timeline(30, source, (7, 20))
+    new = STAGE.retime(old, InterpolateParams(time_step=step))
+    assert new.count == 30 * times
+    assert (new.times[0], new.times[-1]) == (old.times[0], old.times[-1])  # and the sound with them
+    assert new.times[1] == 1 / (source * times)
+    assert [(s.range.start, s.range.stop) for s in new.shots] == [
+        (a * times, b * times) for a, b in ((0, 7), (7, 20), (20, 30))
+    ]
+    for j, place in enumerate(new.sources):
+        # the last frame of each shot is held: nothing is made across a cut
+        held = j // times in (6, 19, 29)
+        assert place == (j // times if held else Fraction(j, times))
+
+
+def test_a_time_step_of_a_film_of_uneven_times_keeps_its_length() -> None:
+    old = timeline(4, 25)
+    times = (Fraction(0), Fraction(1, 10), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
+    new = STAGE.retime(Timeline(old.size, old.shots, times, old.sources), InterpolateParams(time_step=0.5))
+    assert (new.count, new.times[-1]) == (8, Fraction(1, 2))
+
+
+@pytest.mark.parametrize("step", [0.4, 0.3, 0.7])
+def test_a_time_step_that_is_no_whole_part_is_refused(step: float) -> None:
+    with pytest.raises(RecipeError, match=rf"'time_step': expected a whole part .* got {step}"):
+        STAGE.retime(timeline(5, 16), InterpolateParams(time_step=step))
+
+
+def test_a_rate_beside_a_time_step_must_be_the_same() -> None:
+    old = timeline(10, 24)
+    for same in ("48", "60"):  # as asked, and as it stands where nobody asked
+        assert STAGE.retime(old, InterpolateParams(same, time_step=0.5)).count == 20
+    with pytest.raises(RecipeError, match="makes 48 frames per second of this film, rate asks for 30; give one"):
+        STAGE.retime(old, InterpolateParams("30", time_step=0.5))
+    assert STAGE.retime(old, InterpolateParams("30")).count == 12  # 10 / 24 s, to the half frame
+
+
 @pytest.mark.parametrize("rate", ["fast", "0", "-5", "1/0"])
 def test_a_rate_that_is_none_is_refused(rate: str) -> None:
     with pytest.raises(RecipeError, match="rate"):

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from core.contract.params import build
-from core.contract.registry import Registry
+from core.contract.registry import Makers
 from core.contract.stage import FrameStage, StageContext, Window
 from core.errors import ModelMissingError, RecipeError
 from core.film.frame import Frame
@@ -19,7 +18,7 @@ from tests import synth
 from tests.pages import builtin_plugins
 
 CONTEXT = StageContext("cpu", Shot(0, FrameRange(0, 1), "start"))
-STAGE = Upscale(Registry("upscaler"))
+STAGE = Upscale(Makers("upscaler"))
 
 
 def scaled(rgb: np.ndarray, **params: object) -> np.ndarray:
@@ -101,7 +100,7 @@ class Family:
 
 def stage(**makers: object) -> tuple[Upscale, list[tuple[str, str | None]]]:
     """The stage with these upscalers, and who was made on which device."""
-    registry: Registry[Callable[[str | None], Any]] = Registry("upscaler")
+    registry = Makers("upscaler")
     made: list[tuple[str, str | None]] = []
     for name, thing in makers.items():
         registry.add(name, lambda device, n=name, t=thing: made.append((n, device)) or t)  # type: ignore[misc]
@@ -144,13 +143,14 @@ def test_a_network_is_given_the_frames_it_asks_for() -> None:
 
 def test_a_network_is_made_once_for_a_device_and_lanczos_needs_none() -> None:
     upscale, made = stage(repeats=Repeats())
-    assert upscale.key_parts(UpscaleParams()) == ()
+    assert upscale.key_parts(UpscaleParams(), "cpu") == ()
     assert made == []
     params = UpscaleParams(by="repeats")
     for _ in range(2):
-        assert upscale.key_parts(params) == ("repeats 0.0",)
+        assert upscale.key_parts(params, "cpu") == ("repeats 0.0",)
+        assert upscale.radius(params, "cpu") == 0
         upscale.process(window(1, 0), params, CONTEXT)
-    assert made == [("repeats", None), ("repeats", "cpu")]
+    assert made == [("repeats", "cpu")]
 
 
 def test_denoising_reaches_the_key_by_way_of_the_network() -> None:

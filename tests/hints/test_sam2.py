@@ -34,8 +34,8 @@ def folder(monkeypatch, tmp_path, model):
 def looks(monkeypatch):
     """How often the encoder has run."""
     counted = []
-    look = sam2.Sam2Predictor.set_image
-    monkeypatch.setattr(sam2.Sam2Predictor, "set_image", lambda self, p: (counted.append(p.shape), look(self, p))[1])
+    look = sam2.Sam2Predictor.look
+    monkeypatch.setattr(sam2.Sam2Predictor, "look", lambda self, p: (counted.append(p.shape), look(self, p))[1])
     return counted
 
 
@@ -59,6 +59,9 @@ def test_one_look_serves_all_clicks_and_the_best_mask_is_taken(folder, looks, mo
         assert np.array_equal(found, masks[0])
     segmenter.segment(picture[::-1], [(70.5, 40.5, True)])
     assert len(looks) == 2
+    again = segmenter.segment(picture, [(70.5, 40.5, True)])  # which is still known
+    assert len(looks) == 2
+    assert np.array_equal(again, one)
 
 
 def test_the_studio_asks_it_first_and_looks_in_the_background(folder, looks):

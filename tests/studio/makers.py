@@ -95,7 +95,7 @@ class Soften(StageBase):
     help: ClassVar[str] = "mean of three frames"
     Params: ClassVar[type] = NoParams
 
-    def radius(self, params):
+    def radius(self, params, device=None):
         return 1
 
     def process(self, window, params, context):
@@ -113,7 +113,7 @@ class Enlarge(StageBase):
     def size(self, size, params):
         return size[0] * 2, size[1] * 2
 
-    def radius(self, params):
+    def radius(self, params, device=None):
         return 0
 
     def process(self, window, params, context):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.contract.recipe import PADDLEGAN, Recipe, StageSpec
+from core.errors import InputError
 from studio.recipes import NETWORKS, stand_ins, with_options
 from tests.contracts.registered import PLUGINS
 
@@ -68,3 +69,10 @@ def test_a_network_that_is_not_here_is_said_with_what_is_used_instead():
     ]
     own = FILM.with_step("upscale", by="esrgan")
     assert made("EDVR", recipe=own)[1][0].endswith("step 'upscale' is done by 'esrgan' instead")
+
+
+def test_a_frame_rate_beside_a_time_step_is_refused():
+    stepped = Recipe((StageSpec("interpolate", {"time_step": 0.5}),), "mine")
+    with pytest.raises(InputError, match="fps 60: recipe 'mine' sets time_step of interpolate; give one of the two"):
+        with_options(stepped, fps="60")
+    assert dict(with_options(FILM, fps="30").active[-1].params) == {"rate": "30"}

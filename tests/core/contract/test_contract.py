@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -8,8 +9,9 @@ from core.contract.fingerprint import fingerprint
 from core.contract.params import build, choice, describe, number, registered, switch, text, values_of
 from core.contract.plugins import load_plugins
 from core.contract.recipe import Recipe, StageSpec
-from core.contract.registry import Registry
+from core.contract.registry import Makers, Registry
 from core.errors import InputError, RecipeError
+from core.models.device import pick_device
 from tests.core.render import fakes
 
 
@@ -108,6 +110,27 @@ def test_the_registry_is_all_or_nothing():
     assert list(registry) == ["a"]
     with pytest.raises(InputError, match="unknown stage 'c'; known: a"):
         registry.get("c")
+
+
+def test_what_makers_make_is_made_once_for_a_device_whoever_asks():
+    makers, made = Makers("thing"), []
+
+    def maker(device):
+        made.append(device)
+        if len(made) == 1:
+            raise InputError("not yet")
+        return object()
+
+    makers.add("one", maker)
+    with pytest.raises(InputError, match="not yet"):
+        makers.made("one", "cpu")
+    with ThreadPoolExecutor(4) as pool:  # what failed is tried again, by one of those who ask
+        things = set(pool.map(lambda name: makers.made("one", name), ["cpu", "CPU"] * 8))
+    assert len(things) == 1
+    assert made == ["cpu", "cpu"]
+    assert (makers.made("one") in things) == (str(pick_device(None)) == "cpu")
+    with pytest.raises(InputError, match="unknown thing 'two'; known: one"):
+        makers.made("two")
 
 
 def test_a_strangers_failure_is_a_warning(monkeypatch, caplog):

@@ -40,6 +40,10 @@ def test_windows_stay_inside():
     shot = FrameRange(10, 20)
     assert shot.around(11, 3) == FrameRange(10, 15)
     assert shot.around(19, 3) == FrameRange(16, 20)
+    assert [shot.nearest(n, 2) for n in (10, 12, 13, 19)] == [
+        FrameRange(a, a + 5) for a in (10, 10, 11, 15)
+    ]  # as many everywhere
+    assert shot.nearest(14, 9) == shot
     assert shot.intersect(FrameRange(25, 30)) == FrameRange(25, 25)
     assert 20 not in shot
     assert list(FrameRange(3, 5)) == [3, 4]

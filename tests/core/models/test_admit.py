@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +21,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from app import BUILTINS
+from core import lock
+from core.contract.plugins import load_plugins
 from core.contract.registry import Registry
-from core.errors import InputError, WeightsError
+from core.errors import InputError, ModelMissingError, WeightsError
 from core.models import admit as door
 from core.models import apart, ddcolor, deoldify, edvr, raft, realesrgan, sam2
 from core.models.admit import Admitted, admit, recognised, verified
@@ -258,6 +266,22 @@ def test_a_model_that_is_asked_for_says_what_does_not_fit(weights):
         recognised(weights, "00" * 32, "x", CARDS, PLUGINS.checks, model="embedded", where="x")
 
 
+def test_a_package_that_is_not_installed_hinders_only_its_own_models_files(monkeypatch):
+    for library in ("segment_anything", "transformers"):
+        monkeypatch.setitem(sys.modules, library, None)
+    fresh = load_plugins([import_module(name) for name in BUILTINS], discover=False)  # nobody's network is made yet
+    found, _ = recognised(filled(shapes_of("edvr")), "0" * 64, "x", fresh.cards.values(), fresh.checks, where="x")
+    assert found.id == "edvr"
+    for name, needed in (
+        ("image_encoder.patch_embed.proj.weight", "segment-anything needs the segment_anything library"),
+        ("image_encoder.trunk.patch_embed.proj.weight", r"SAM 2\.1 needs the transformers library"),
+    ):
+        with pytest.raises(ModelMissingError, match=f"^x: {needed}; install what .*; it is no other model's file$"):
+            recognised({name: torch.ones(1)}, "0" * 64, "x", CARDS, fresh.checks, where="x")
+    with pytest.raises(WeightsError, match=f"is none of the {len(list(fresh.checks))} models"):
+        recognised({"a": torch.ones(1)}, "0" * 64, "x", CARDS, fresh.checks, where="x")
+
+
 # What each fixture's network is published as; the file's own layout is of its config.
 PUBLISHED = {
     "deoldify_artistic": ("deoldify-artistic", lambda w: {"model": w, "opt": {"lr": slice(1e-6, 1e-3, None)}}),
@@ -333,12 +357,13 @@ def spoilt(weights: dict[str, torch.Tensor], path: Path, value: float) -> None:
 
 
 REFUSED = {
-    "runs something, zip": (lambda w, p: torch.save({"a": Hostile(p.parent / "mark")}, p), "cannot be read"),
+    "runs something, zip": (lambda w, p: torch.save({"a": Hostile(p.parent / "mark")}, p), "would run"),
     "runs something, before torch 1.6": (
         lambda w, p: torch.save({"a": Hostile(p.parent / "mark")}, p, _use_new_zipfile_serialization=False),
-        "cannot be read",
+        "would run",
     ),
-    "runs something, pickle": (lambda w, p: p.write_bytes(pickle.dumps(Hostile(p.parent / "mark"))), "it asks for"),
+    "runs something, pickle": (lambda w, p: p.write_bytes(pickle.dumps(Hostile(p.parent / "mark"))), "would run"),
+    "neither": (lambda w, p: p.write_bytes(b"garbage"), "is not a checkpoint"),
     "cut off": (cut, "cannot be read"),
     "not a number": (lambda w, p: spoilt(w, p, np.nan), r"'0\.weight' holds numbers that are not finite"),
     "infinite": (lambda w, p: spoilt(w, p, np.inf), r"'0\.weight' holds numbers that are not finite"),
@@ -352,6 +377,13 @@ REFUSED = {
     "empty": (lambda w, p: p.touch(), "is empty"),
     "a folder": (lambda w, p: p.mkdir(), "is a folder"),
     "nothing": (lambda w, p: None, "no such file"),
+    "a pipe": (lambda w, p: os.mkfifo(p), "is a pipe or a device"),
+    "a link to nothing": (lambda w, p: p.symlink_to("nowhere"), "leads to no file"),
+    "a link to itself": (lambda w, p: p.symlink_to(p), r"cannot be read \("),
+    "float8": (
+        lambda w, p: save_file({k: t.to(torch.float8_e4m3fn) for k, t in w.items()}, p),
+        "is float8_e4m3fn",
+    ),
     "a web page": (lambda w, p: p.write_text("<!DOCTYPE html><html>"), "a web page"),
     "a pointer": (lambda w, p: p.write_text("version https://git-lfs.github.com/spec/v1\noid"), "Git LFS"),
 }
@@ -438,6 +470,63 @@ def test_pins_are_lines_that_sha256sum_reads(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [NAME]
     (tmp_path / NAME).write_text("no line of sums\n")
     assert pinned(tmp_path) == {}
+
+
+def test_pins_of_many_at_once_are_all_noted(tmp_path):
+    if lock.fcntl is None:
+        pytest.skip("this system knows no such lock")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: pin(tmp_path, f"{n}.safetensors", f"{n:064x}"), range(64)))
+    assert pinned(tmp_path) == {f"{n}.safetensors": f"{n:064x}" for n in range(64)}
+    assert [p.name for p in tmp_path.iterdir()] == [NAME]
+
+
+def test_what_a_killed_program_left_goes_and_what_another_is_at_stays(tmp_path, weights, read_here, monkeypatch):
+    if lock.fcntl is None:
+        pytest.skip("this system knows no such lock")
+    source, folder = tmp_path / "net.pth", tmp_path / "models"
+    torch.save(weights, source)
+    folder.mkdir()
+    (folder / ".admit-left.part").write_bytes(b"half")
+    (folder / ".admit.lock").touch()
+    begun, here, read = [], threading.Barrier(2, timeout=30), door.rewrite
+
+    def slowly(*args) -> None:
+        """The first is at it while the second comes; the second then finds nothing of the first's."""
+        if not begun:
+            begun.append(sorted(p.name for p in folder.glob(".admit-*")))
+            here.wait()
+            time.sleep(0.3)
+        else:
+            begun.append(sorted(p.name for p in folder.glob(".admit-*")))
+        read(*args)
+
+    monkeypatch.setattr(door, "rewrite", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(admit, source, *SMALL, folder)
+        here.wait()
+        second = pool.submit(admit, source, *SMALL, folder)
+        assert first.result(30) == second.result(30)
+    assert [len(names) for names in begun] == [1, 1]
+    assert ".admit-left.part" not in begun[0]
+    assert sorted(p.name for p in folder.iterdir()) == [NAME, "small.safetensors"]
+
+
+def test_one_file_s_fault_does_not_hide_the_others(tmp_path, weights):
+    cards, checks = shelf_of(card("good"), card("bad"), card("float8"))
+    for name in ("good", "bad"):
+        save_file(weights, tmp_path / f"{name}.safetensors")
+    save_file({"a": torch.ones(3).to(torch.float8_e4m3fn)}, tmp_path / "float8.safetensors")
+
+    def broken(table, where):
+        raise NotImplementedError("not\nfor these")
+
+    checks._things["bad"] = broken
+    faults = {one.card.id: one.fault for one in verified(cards, checks, tmp_path)}
+    assert faults["good"] == ""
+    assert "'a' is float8_e4m3fn" in faults["float8"]
+    bad = tmp_path / "bad.safetensors"
+    assert faults["bad"].startswith(f"{bad}: cannot be looked through (NotImplementedError: not\\nfor these)")
 
 
 def test_looking_through_the_folder_finds_what_is_wrong(tmp_path, weights, read_here):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from core.contract.plugins import Plugins
 from core.errors import InputError, ModelMissingError, ShapeError, WeightsError
@@ -13,7 +14,7 @@ from core.film.colour import luma_of, srgb_to_lab
 from core.models import deoldify
 from core.models.checkpoint import load_into
 from core.models.deoldify import DeOldify, squeeze, transplant
-from core.models.deoldify_net import Generator, _Bottom
+from core.models.deoldify_net import Generator, _Attention, _Bottom, _Enlarge
 from tests.parity import Fixture, needs_parity, warm_up, within
 
 FIXTURES = {"wide": "deoldify_stable_video", "deep": "deoldify_artistic"}
@@ -34,6 +35,7 @@ def artistic(recorded, device, tmp_path_factory) -> DeOldify:
         {"model": recorded.weights(), "opt": {"lr": slice(0.1, 0.2)}}, path, _use_new_zipfile_serialization=False
     )
     made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device=device)
+    assert made._network.network.training is False  # read now, before its file is gone
     path.unlink()
     return made
 
@@ -71,9 +73,13 @@ def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, dev
 
 @needs_parity
 @pytest.mark.parametrize("factor", [8, 7])
-def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, device, factor):
+def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, factor):
+    the_faithful_road_is_the_recorded_one(artistic, recorded, factor)
+
+
+def the_faithful_road_is_the_recorded_one(made: DeOldify, recorded: Fixture, factor: int) -> None:
     given, wanted, limits = recorded.case(f"pipeline_rf{factor}")
-    model = DeOldify(artistic._network, name=artistic.name, weights="fixture", render_factor=factor, device=device)
+    model = made.at(factor)
     small = squeeze(given["rgb"], factor * 16)
     within(small, wanted["model_input_rgb"], limits["model_input_rgb"])
     within(model.faithful_colour(small), wanted["model_image"], limits["model_image"])
@@ -82,18 +88,31 @@ def test_the_faithful_road_gives_the_recorded_picture(artistic, recorded, device
     np.testing.assert_array_equal(transplant(given["rgb"], wanted["raw_color"]), wanted["final"])
 
 
-@needs_parity
-@pytest.mark.slow
-def test_the_video_network_gives_the_recorded_numbers(device):
+@pytest.fixture(scope="module")
+def video(device) -> DeOldify:
+    """The video generator with the recorded weights."""
     warm_up()
-    fixture = Fixture(FIXTURES["wide"])
-    given, wanted, limits = fixture.case("net112")
     with torch.device("meta"):
         net = Generator("wide")
-    load_into(net, fixture.weights(), where="fixture")
+    load_into(net, Fixture(FIXTURES["wide"]).weights(), where="fixture")
+    return DeOldify(lambda: net, name="deoldify", weights="fixture", render_factor=8, device=device)
+
+
+@needs_parity
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["net112", "net128", "net96x128"])
+def test_the_video_network_gives_the_recorded_numbers(video, device, case):
+    given, wanted, limits = Fixture(FIXTURES["wide"]).case(case)
     with torch.inference_mode():
-        got = net.to(device)(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
+        got = video._network(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
     within(got, wanted["y"], limits["y"])
+
+
+@needs_parity
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [8, 7])
+def test_the_video_networks_faithful_road_gives_the_recorded_picture(video, factor):
+    the_faithful_road_is_the_recorded_one(video, Fixture(FIXTURES["wide"]), factor)
 
 
 @needs_parity
@@ -130,25 +149,50 @@ def test_the_bottoms_product_is_a_convolution(layout):
     torch.testing.assert_close(product(x).double(), wanted, atol=1e-5, rtol=0)
 
 
+def test_laid_out_plainly_every_sum_is_the_published_one():
+    """What the network computes in an order of its own, it computes in the published order where memory is plain."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 64, 18, 22)
+    bottom, enlarge, attention = _Bottom(64, 48, 3, padding=1, bias=False), _Enlarge(64, 12, norm=False), _Attention(64)
+    attention.gamma.data.fill_(0.3)
+    with torch.inference_mode():
+        assert torch.equal(bottom(x), F.conv2d(x, bottom.weight, padding=1))
+        blur = nn.Sequential(nn.PixelShuffle(2), nn.ReplicationPad2d((1, 0, 1, 0)), nn.AvgPool2d(2, stride=1))
+        assert torch.equal(enlarge(x), blur(F.relu(enlarge.conv(x))))
+        flat = x.view(1, 64, -1)
+        query, key, value = attention.query(flat), attention.key(flat), attention.value(flat)
+        seen = torch.bmm(value, F.softmax(torch.bmm(query.permute(0, 2, 1).contiguous(), key), dim=1))
+        assert torch.equal(attention(x), (attention.gamma * seen + flat).view(x.shape))
+
+
+def test_one_road_does_not_change_what_the_other_gives(small):
+    rgb = np.random.default_rng(2).integers(0, 256, (24, 30, 3), np.uint8)
+    luma = luma_of(rgb.astype(np.float32) / 255)
+    first = small.faithful(rgb), small.predict(luma)
+    np.testing.assert_array_equal(small.faithful(rgb), first[0])
+    np.testing.assert_array_equal(small.predict(luma), first[1])
+
+
 def test_training_mode_cannot_be_entered(small):
-    small._network.train()
-    assert not any(m.training for m in small._network.modules())
+    net = small._network.network
+    net.train()
+    assert not any(m.training for m in net.modules())
 
 
 def test_the_fingerprint_holds_weights_and_render_factor(small):
-    net = small._network
+    net = small._network.network
     made = [
-        DeOldify(net, name=n, weights=w, render_factor=f, device="cpu").fingerprint
+        DeOldify(lambda: net, name=n, weights=w, render_factor=f, device="cpu").fingerprint
         for n, w, f in [("deoldify", "x", 21), ("deoldify", "x", 22), ("deoldify", "y", 21)]
     ]
     assert len(set(made)) == 3
-    assert made[0] == DeOldify(net, name="deoldify", weights="x", render_factor=21, device="cpu").fingerprint
+    assert made[0] == DeOldify(lambda: net, name="deoldify", weights="x", render_factor=21, device="cpu").fingerprint
 
 
 @pytest.mark.parametrize("factor", [0, 1, 500])
 def test_a_render_factor_out_of_bounds_is_refused(small, factor):
     with pytest.raises(InputError, match=f"render factor {factor}"):
-        DeOldify(small._network, name="deoldify", weights="x", render_factor=factor, device="cpu")
+        DeOldify(lambda: small._network.network, name="deoldify", weights="x", render_factor=factor, device="cpu")
 
 
 def test_a_missing_checkpoint_says_which_where_and_whence(tmp_path, monkeypatch):
@@ -167,5 +211,6 @@ def test_a_missing_checkpoint_says_which_where_and_whence(tmp_path, monkeypatch)
 def test_the_wrong_checkpoint_is_refused_by_name(tmp_path):
     path = tmp_path / "ColorizeArtistic_gen.pth"
     torch.save({"layers.0.0.weight": torch.zeros(64, 3, 7, 7)}, path)
+    made = DeOldify.load("deoldify-artistic", tmp_path, render_factor=2, device="cpu")
     with pytest.raises(WeightsError, match=r"ColorizeArtistic_gen\.pth: 'layers\."):
-        DeOldify.load("deoldify-artistic", tmp_path)
+        made.predict(np.zeros((8, 8), np.float32))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from argparse import Namespace
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from core.contract.progress import Progress
+from core import lock
+from core.contract.plugins import Plugins
+from core.contract.progress import Progress, silent
 from core.contract.registry import Registry
 from core.errors import InputError, ModelMissingError, WeightsError
 from core.models import admit as door
@@ -27,6 +32,7 @@ from core.models.checkpoint import Check, check_for
 from core.models.download import MB, download, note_of
 from core.models.fetch import fetch
 from core.models.pins import NAME, pinned
+from studio.commands import models as commands
 
 CONTENT = np.random.default_rng(4).bytes(3 * MB + 17)
 
@@ -201,7 +207,7 @@ def test_what_is_no_address_is_refused(part, url):
 
 
 def test_two_programs_do_not_write_one_part(server, part):
-    if net.fcntl is None:
+    if lock.fcntl is None:
         pytest.skip("this system knows no such lock")
     with net._opened(part), pytest.raises(InputError, match="fetched by another program"):
         download(f"{server.url}/net.pth", part)
@@ -215,8 +221,6 @@ def small() -> torch.nn.Module:
 
 
 def read_here(source: Path, target: Path, digest: str) -> None:
-    from safetensors.torch import save_file
-
     save_file(torch.load(source, weights_only=True), target)
 
 
@@ -297,6 +301,7 @@ def test_without_a_file_or_a_network_one_line_says_what_to_do(server, model, pub
         fetch(card, checks, folder)
     assert "\n" not in str(caught.value)
     assert f"By hand: {card.files[0].published}, then models import net.pth" in str(caught.value)
+    assert "?." not in str(caught.value)
     assert left(folder) == []
 
 
@@ -307,3 +312,39 @@ def test_what_is_published_by_a_page_is_left_to_a_person(server, model):
     ):
         fetch(card, checks, folder)
     assert server.asked == []
+
+
+def test_where_a_second_source_is_taken_it_is_said_which(server, model, caplog):
+    card, checks, folder = model()
+    page = ModelFile("best.pth", "https://a.example/models")
+    assert fetch(replace(card, files=(page, *card.files)), checks, folder).as_published is True
+    assert caplog.messages == [
+        "model 'small': best.pth, which is recommended, is published by a page only (https://a.example/models); "
+        "taken instead is net.pth of 127.0.0.1"
+    ]
+    (folder / "net.safetensors").unlink()
+    caplog.clear()
+    fetch(card, checks, folder)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("kind", ["zip", "before torch 1.6", "safetensors"])
+def test_what_is_here_is_opened_before_it_is_said_to_be(model, monkeypatch, kind):
+    card, _, folder = model()
+    folder.mkdir()
+    monkeypatch.setenv("POCHOIR_MODELS", str(folder))
+    plugins = Plugins()
+    plugins.cards.add(card.id, card)
+    path = folder / ("net.safetensors" if kind == "safetensors" else "net.pth")
+    if kind == "safetensors":
+        save_file(small().state_dict(), path)
+    else:
+        torch.save(small().state_dict(), path, _use_new_zipfile_serialization=kind == "zip")
+    asked = Namespace(name="small", source=None)
+    assert commands.fetch(asked, plugins, silent).data == {"id": "small", "path": str(path), "fetched": False}
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(
+        WeightsError, match=r"^small: is here, but damaged: .*fetch it again; first move that one away$"
+    ):
+        commands.fetch(asked, plugins, silent)
+    assert left(folder) == [path.name]

@@ -8,16 +8,22 @@ import torch
 import torch.nn.functional as F
 
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError, ShapeError
+from core.contract.stage import Timeline
+from core.errors import ModelMissingError, ShapeError, WeightsError
+from core.film.shot import Shot
+from core.film.timebase import FrameRange
 from core.models import deform, edvr
 from core.models.card import CARDS
 from core.models.checkpoint import empty
 from core.models.deform import deform_conv, plain_deform_conv
+from core.models.drawn import QUIET, drawn
 from core.models.edvr import VARIANTS
 from core.models.edvr_net import EDVR, Layout
 from core.models.shelf import card_of
 from core.models.tiling import Tiling
-from core.models.upscaler import NetworkUpscaler, Upscaler, load, mirrored
+from core.models.upscaler import NetworkUpscaler, Upscaler, load, window_of
+from core.render.line import Node
+from core.restore.upscale import Upscale, UpscaleParams
 from tests.parity import Fixture, needs_parity, warm_up, within
 
 # Fixture to the variants whose keys it lists.
@@ -178,14 +184,106 @@ def test_any_size_and_any_shot_gives_a_picture(layout, count):
         assert np.isfinite(out).all()
 
 
-def test_where_a_shot_ends_the_other_side_stands_in():
+def test_where_a_shot_ends_frames_from_farther_inside_stand_in():
+    assert [window_of(n, 2, 5) for n in range(5)] == [
+        [4, 3, 0, 1, 2],
+        [4, 0, 1, 2, 3],
+        [0, 1, 2, 3, 4],
+        [1, 2, 3, 4, 0],
+        [2, 3, 4, 1, 0],
+    ]
+    assert window_of(0, 3, 7) == [6, 5, 4, 0, 1, 2, 3]
+    assert window_of(6, 3, 7) == [3, 4, 5, 6, 2, 1, 0]
+    # a shot of fewer frames than the window is mirrored
+    assert [window_of(n, 2, 3) for n in range(3)] == [[2, 1, 0, 1, 2], [1, 0, 1, 2, 1], [0, 1, 2, 1, 0]]
+    assert window_of(0, 2, 1) == [0] * 5
+    assert window_of(1, 2, 4) == [1, 0, 1, 2, 3]
     made = small(LITTLE, Tiling(64, 32, 4))
     a, b, c, d, e = film(5)
+    np.testing.assert_array_equal(made.enlarge([a, b, c, d, e], 0), made.enlarge([e, d, a, b, c], 2))
+    np.testing.assert_array_equal(made.enlarge([a, b, c, d, e], 3), made.enlarge([b, c, d, e, a], 2))
     np.testing.assert_array_equal(made.enlarge([a, b, c], 0), made.enlarge([c, b, a, b, c], 2))
-    np.testing.assert_array_equal(made.enlarge([a, b, c, d], 2), made.enlarge([a, b, c, d, c], 2))
-    assert not np.array_equal(made.enlarge([a, b, c, d, e], 2), made.enlarge([a, b, c, d, c], 2))
-    assert [mirrored(n, 3) for n in range(-3, 6)] == [1, 2, 1, 0, 1, 2, 1, 0, 1]
-    assert [mirrored(n, 1) for n in (-2, 0, 2)] == [0, 0, 0]
+
+
+def test_at_a_shots_ends_its_window_is_as_long_as_within_and_never_crosses_a_cut():
+    plugins = Plugins()
+    plugins.upscalers.add("small", lambda device: small(LITTLE, Tiling(64, 32, 4)))
+    timeline = Timeline((16, 16), (Shot("a", FrameRange(0, 9)), Shot("b", FrameRange(9, 12))), (), ())
+    node = Node(Upscale(plugins.upscalers), UpscaleParams(by="small"), timeline, timeline)
+    looked = [(node.needs(n).start, node.needs(n).stop) for n in range(12)]
+    assert looked == [(0, 5)] * 3 + [(1, 6), (2, 7), (3, 8)] + [(4, 9)] * 3 + [(9, 12)] * 3
+    lanczos = Node(Upscale(plugins.upscalers), UpscaleParams(), timeline, timeline)
+    assert lanczos.needs(0) == FrameRange(0, 1)
+
+
+def first_names(name: str) -> str:
+    """A part's name in the authors' first repository."""
+    for start, old in (
+        ("fusion.temporal_attn1", "tsa_fusion.tAtt_2"),
+        ("fusion.temporal_attn2", "tsa_fusion.tAtt_1"),
+        ("fusion.feat_fusion", "tsa_fusion.fea_fusion"),
+        ("fusion.spatial_attn_add", "tsa_fusion.sAtt_add_"),
+        ("fusion.spatial_attn_l", "tsa_fusion.sAtt_L"),
+        ("fusion.spatial_attn", "tsa_fusion.sAtt_"),
+        ("fusion.", "tsa_fusion."),
+        ("reconstruction.", "recon_trunk."),
+        ("conv_hr.", "HRconv."),
+        ("conv_l2_", "fea_L2_conv"),
+        ("conv_l3_", "fea_L3_conv"),
+        ("predeblur.stride_conv_hr1", "pre_deblur.conv_first_2"),
+        ("predeblur.stride_conv_hr2", "pre_deblur.conv_first_3"),
+        ("predeblur.stride_conv_l2", "pre_deblur.deblur_L2_conv"),
+        ("predeblur.stride_conv_l3", "pre_deblur.deblur_L3_conv"),
+        ("predeblur.resblock_l2", "pre_deblur.RB_L2"),
+        ("predeblur.resblock_l3", "pre_deblur.RB_L3_1"),
+    ):
+        if name.startswith(start):
+            return old + name.removeprefix(start)
+    parts = name.split(".")
+    if parts[0] == "predeblur":
+        if parts[1] == "resblock_l1":
+            return ".".join(["pre_deblur", f"RB_L1_{int(parts[2]) + 1}", *parts[3:]])
+        return ".".join(["pre_deblur", "conv_first_1", *parts[2:]])
+    if parts[0] == "pcd_align":
+        parts = [{"conv_offset": "conv_offset_mask"}.get(part, part) for part in parts]
+        kind = parts[1].replace("feat_conv", "fea_conv").replace("dcn_pack", "dcnpack")
+        if parts[2] in ("l1", "l2", "l3"):
+            return ".".join(["pcd_align", f"{parts[2].upper()}_{kind}", *parts[3:]])
+    return ".".join(parts)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_checkpoint_in_its_authors_first_names_is_this_variants(name):
+    table = empty(VARIANTS[name].made).state_dict()
+    old = {first_names(part): tensor for part, tensor in table.items()}
+    assert len(old) == len(table)
+    assert "HRconv.weight" in old
+    assert "pcd_align.L3_offset_conv1.weight" in old
+    assert "pcd_align.cas_dcnpack.conv_offset_mask.bias" in old
+    renamed = VARIANTS[name].named(old)
+    assert renamed.keys() == table.keys()
+    assert all(renamed[part] is tensor for part, tensor in table.items())
+    plugins = Plugins()
+    edvr.register(plugins)
+    plugins.checks.get(name)(old, "x")  # so that an import tells whose it is
+
+
+def test_in_either_names_a_checkpoint_gives_the_same_picture(tmp_path):
+    card = card_of("edvr").files[0].name
+    table = drawn(VARIANTS["edvr"].made, 3, QUIET).state_dict()
+    pictures = []
+    for place, names in enumerate((dict(table), {first_names(part): tensor for part, tensor in table.items()})):
+        (folder := tmp_path / str(place)).mkdir()
+        torch.save(names, folder / card)
+        pictures.append(load(VARIANTS["edvr"], folder, device="cpu").enlarge(film(5, 16, 16), 2))
+    assert pictures[0].std() > 0.01
+    assert np.array_equal(*pictures)
+
+
+def test_parts_in_both_names_at_once_are_refused():
+    both = {"HRconv.weight": torch.ones(1), "conv_hr.weight": torch.ones(1)}
+    with pytest.raises(WeightsError, match="two dialects"):
+        VARIANTS["edvr"].named(both)
 
 
 def test_parts_give_the_whole_where_their_overlap_covers_what_the_network_sees():

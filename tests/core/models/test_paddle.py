@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import tarfile
@@ -12,9 +13,13 @@ import pytest
 import torch
 
 from core.errors import WeightsError
+from core.models.card import CARDS
 from core.models.checkpoint import read_checkpoint
 from core.models.paddle import NAMES, in_published_names
-from tests.parity import Fixture, needs_parity
+from core.models.rrdb_net import in_todays_names
+from tests.parity import PARITY, Fixture, needs_parity
+
+MAPPING = PARITY / "paddlegan_naming" / "mapping.json"
 
 
 def written(path: Path, data: object, protocol: int = 4) -> Path:
@@ -56,7 +61,7 @@ class Hostile:
 
 def test_what_would_run_something_is_refused_by_name_and_runs_nothing(tmp_path):
     path = written(tmp_path / "net.pdparams", {"a.weight": np.ones(2), "b": Hostile(tmp_path / "mark")})
-    with pytest.raises(WeightsError, match=r"asks for pathlib\.Path\.touch|asks for builtins\.getattr"):
+    with pytest.raises(WeightsError, match=r"would run (pathlib\.Path\.touch|builtins\.getattr) when read"):
         read_checkpoint(path)
     assert not (tmp_path / "mark").exists()
 
@@ -146,3 +151,59 @@ def test_every_published_name_of_deoldify_is_reached(fixture):
     }
     assert theirs.keys() != keys.keys()
     assert {name: list(tensor.shape) for name, tensor in in_published_names(theirs).items()} == keys
+
+
+def example(pattern: str) -> str:
+    """A name that a rule is for."""
+    for part, by in (
+        (r"(\d+)", "12"),
+        (r"(\d)", "2"),
+        ("(u|v)", "v"),
+        ("(weight|bias)", "bias"),
+        (r"\.", "."),
+        ("$", ""),
+    ):
+        pattern = pattern.replace(part, by)
+    name = pattern[1:] if pattern.startswith("^") else f"layers.3.0.0{pattern}"
+    return f"{name}weight" if name.endswith(".") else name
+
+
+def by_rules(name: str, rules: list[list[str]]) -> str:
+    for pattern, by in rules:
+        before, number, _ = by.partition(".{n-1}.")
+        replacement = (lambda m, b=before: f"{b}.{int(m[1]) - 1}.") if number else by
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+@pytest.mark.skipif(not MAPPING.is_file(), reason=f"no parity fixtures in {PARITY}")
+@pytest.mark.parametrize("network", ["deoldify", "edvr", "rrdb"])
+def test_names_are_those_of_the_recorded_rules(network):
+    recorded = json.loads(MAPPING.read_text())[network]
+    rules = recorded["rules"]
+    names = [example(pattern) for pattern, _ in rules]
+    assert len(set(names)) == len(rules)
+    for name in names:
+        assert by_rules(name, rules) != name
+        assert list(in_published_names({name: torch.ones(1)})) == [by_rules(name, rules)]
+    # every file it is of, a card names
+    cards = {file.name for card in CARDS for file in card.files}
+    assert {address.split()[0].rpartition("/")[2] for address in recorded["files"]} <= cards
+
+
+@pytest.mark.skipif(not MAPPING.is_file(), reason=f"no parity fixtures in {PARITY}")
+def test_the_recorded_counts_and_shapes_of_deoldify_are_kept():
+    recorded = json.loads(MAPPING.read_text())["deoldify"]
+    for fixture, variant in (("deoldify_artistic", "artistic"), ("deoldify_stable_video", "stable")):
+        assert fixture in recorded["fixtures"]
+        names = [k["name"] for k in Fixture(fixture).keys if not k["name"].endswith(recorded["absent"])]
+        assert len(names) == recorded["names"][variant]
+    (length,) = recorded["reshape"]
+    table = {length: torch.ones(5), length[:-1] + "v": torch.ones(5, 3, 1, 1)}
+    assert in_published_names(table)[length].shape == (5, 1, 1, 1)
+
+
+@needs_parity
+def test_realsrs_names_are_esrgans():
+    keys = {k["name"]: torch.empty(k["shape"], device="meta") for k in Fixture("esrgan_x4_rrdb_trunk").keys}
+    assert in_todays_names(in_published_names(keys)).keys() == in_todays_names(keys).keys()

@@ -22,6 +22,7 @@ from core.models.ddcolor_net import DualDecoder
 from core.models.deform import plain_deform_conv
 from core.models.deoldify import DeOldify
 from core.models.deoldify_net import Generator
+from core.models.detected import Detected
 from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.pwc_net import PWCNet
@@ -126,7 +127,7 @@ def test_flow_is_exact_within_networks_whose_features_are_not():
 
 
 def test_every_card_says_which_half_precision_its_model_stands_or_why_none():
-    for card in CARDS:
+    for card in (*CARDS, Detected("net", "ESRGAN", 4).card):
         assert bool(card.halves) != bool(card.full), card.id
         assert set(card.halves) <= set(ways.HALVES)
         assert "\n" not in card.full
@@ -262,7 +263,7 @@ def test_a_key_is_of_the_device_on_which_the_network_will_run():
         def __init__(self, device: str | None) -> None:
             self.fingerprint = f"runs on {device}"
 
-    makers = type("Makers", (dict,), {"get": dict.__getitem__})({"named": Named})
+    makers = type("Makers", (dict,), {"made": lambda self, name, device: self[name](device)})({"named": Named})
     stage = Upscale(makers)
     assert stage.key_parts(UpscaleParams(by="named"), "cuda") == ("runs on cuda",)
     assert stage.key_parts(UpscaleParams(by="named"), "cpu") == ("runs on cpu",)

@@ -7,8 +7,13 @@ import pytest
 import torch
 
 from core.contract.plugins import Plugins
+from core.contract.registry import Makers
+from core.contract.stage import StageContext, Window
 from core.errors import ModelMissingError, PochoirError, WeightsError
-from core.models import checkpoint, realesrgan
+from core.film.frame import Frame
+from core.film.shot import Shot
+from core.film.timebase import FrameRange
+from core.models import checkpoint, edvr, realesrgan
 from core.models.card import CARDS
 from core.models.checkpoint import empty
 from core.models.compact_net import CompactNet, mixed
@@ -17,6 +22,7 @@ from core.models.rrdb_net import RRDBNet, in_todays_names
 from core.models.shelf import card_of
 from core.models.tiling import Tiling
 from core.models.upscaler import Denoises, NetworkUpscaler, Upscaler, load
+from core.restore.upscale import Upscale, UpscaleParams
 from tests.parity import Fixture, needs_parity, warm_up, within
 
 # Fixture to the upscaler it is of, the file it is published as, and how that file is laid out.
@@ -217,6 +223,57 @@ def test_where_memory_ends_parts_become_smaller_and_one_line_says_so(error, capl
     made.enlarge([picture], 0)
     assert len(caplog.records) == 1  # what was learnt is kept
     handle.remove()
+
+
+@pytest.mark.parametrize(("exact", "told"), [(False, "in parts of 32 px"), (True, "")])
+def test_smaller_parts_are_told_of_where_they_may_show(exact, told):
+    made = small(CompactNet(1, width=8), Tiling(64, 3, exact=exact))
+    picture, little = texture(60, 90), texture(20, 30)
+
+    def refuse(module, args):
+        if args[0].shape[-1] > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    assert made.enlarge_or_less([picture], 0)[1] == ""
+    made._network().register_forward_pre_hook(refuse)
+    for _ in range(2):  # when memory ends, and when that is known
+        assert made.enlarge_or_less([picture], 0)[1] == told
+    assert made.enlarge_or_less([little], 0)[1] == ""  # one part either way
+
+
+def test_the_stage_passes_it_on():
+    makers, said = Makers("upscaler"), []
+    made = small(CompactNet(1, width=8), Tiling(64, 3))
+    makers.add("small", lambda device: made)
+
+    def refuse(module, args):
+        if args[0].shape[-1] > 40:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    made._network().register_forward_pre_hook(refuse)
+    context = StageContext("cpu", Shot(0, FrameRange(0, 1), "start"), None, said.append)
+    for size, told in (((20, 30), []), ((60, 90), ["in parts of 32 px"])):
+        Upscale(makers).process(Window((Frame(0, texture(*size)),), 0), UpscaleParams(by="small"), context)
+        assert said == told
+
+
+def test_only_compact_nets_are_the_same_in_any_parts():
+    for variant in (*realesrgan.VARIANTS.values(), *edvr.VARIANTS.values()):
+        assert variant.tiling.exact == variant.tiling.halved().exact == isinstance(variant, realesrgan.Compact)
+        if variant.tiling.exact:
+            assert variant.tiling.overlap >= empty(variant.made).receptive_radius
+
+
+def test_where_there_is_no_memory_for_the_weights_one_line_says_so():
+    def heavy():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    made = NetworkUpscaler("small", heavy, fingerprint="x", scale=4, tiling=Tiling(64, 3), device="cpu")
+    with pytest.raises(PochoirError) as caught:
+        made.enlarge([texture(8, 8)], 0)
+    assert str(caught.value) == (
+        "small: out of memory on cpu for its weights; close what else uses it, or choose another --device"
+    )
 
 
 def test_where_there_is_no_memory_at_all_one_line_says_so():

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from core.errors import InputError, ModelMissingError, WeightsError
-from core.models import sam2
+from core.models import torchvision_shim
 from core.models.admit import admit, verified
 from core.models.checkpoint import empty
 from core.models.sam2 import LAYOUTS, Layout, Sam2Predictor, check, named, network
@@ -87,9 +87,9 @@ def librarys(model, picture, points, labels, box, several, mask=None):
 def test_the_answer_is_the_librarys_own(model, clicks):
     points, labels, box, several = clicks
     picture, predictor = frame(), Sam2Predictor(model, SMALL.side)
-    predictor.set_image(picture)
+    seen = predictor.look(picture)
     arrays = [a and np.array(a, kind) for a, kind in ((points, np.float32), (labels, np.int64), (box, np.float32))]
-    masks, scores, logits = predictor.predict(*arrays, multimask_output=several)
+    masks, scores, logits = predictor.predict(seen, *arrays, multimask_output=several)
     wanted, wanted_scores, out = librarys(model, picture, points, labels, box, several)
     assert masks.shape == (3 if several else 1, *picture.shape[:2])
     assert 0.01 < wanted.mean() < 0.99  # neither nothing nor everything
@@ -97,18 +97,18 @@ def test_the_answer_is_the_librarys_own(model, clicks):
     assert np.abs(scores - wanted_scores).max() < 1e-5
     assert np.abs(logits - out.pred_masks[0, 0].numpy()).max() < 1e-4
     # and once more, with its own answer for a hint
-    again, _, _ = predictor.predict(*arrays, mask_input=logits[:1], multimask_output=False)
+    again, _, _ = predictor.predict(seen, *arrays, mask_input=logits[:1], multimask_output=False)
     wanted, _, _ = librarys(model, picture, points, labels, box, False, mask=out.pred_masks[0, :, :1])
     assert np.array_equal(again, wanted)
 
 
 def test_logits_that_are_given_back_are_bounded_as_the_authors_bound_them(model):
     loud = Sam2Predictor(model, SMALL.side)
-    loud.set_image(frame())
+    seen = loud.look(frame())
     decode = model.mask_decoder.forward
     try:
         model.mask_decoder.forward = lambda **asked: (1e4 * (out := decode(**asked))[0], *out[1:])
-        _, _, logits = loud.predict(np.array([[70.5, 40.5]], np.float32), np.array([1]), None)
+        _, _, logits = loud.predict(seen, np.array([[70.5, 40.5]], np.float32), np.array([1]), None)
     finally:
         del model.mask_decoder.forward
     assert (logits.min(), logits.max()) == (-32, 32)
@@ -267,7 +267,7 @@ def test_a_wrong_file_is_refused_in_one_line(shelf, tmp_path, model):
 
 
 def test_without_the_library_the_segmenter_is_passed_over(monkeypatch):
-    monkeypatch.setattr(sam2, "ensure_torchvision", lambda: "absent")
+    monkeypatch.setattr(torchvision_shim, "ensure_torchvision", lambda: "absent")
     with pytest.raises(ModelMissingError, match="needs torchvision"):
         network(SMALL)
     monkeypatch.undo()

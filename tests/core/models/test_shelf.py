@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from core.contract.params import build
 from core.errors import InputError, ModelMissingError
+from core.models import edvr, realesrgan
 from core.models import shelf as room
 from core.models.card import CARDS, ModelCard, ModelFile
+from core.models.checkpoint import empty
+from core.models.dain_net import DainNet
+from core.models.raft_net import LARGE, RAFT, SMALL
+from core.models.rife_net import V4_25, IFNet
 from core.models.shelf import card_of, find, here, model_folder, shelf
+from core.models.uses import USES
+from tests.pages import builtin_plugins
 
 
 def by_id(folder):
@@ -35,6 +45,29 @@ def test_an_empty_folder_has_nothing_and_says_how_to_get_it(tmp_path):
         assert "\n" not in advice
         for part in (file.name, str(tmp_path), file.published, card_of(name).instead):
             assert part in advice
+
+
+@pytest.mark.parametrize("card", [c for c in CARDS if c.task != "segment" and not c.built_in], ids=lambda c: c.id)
+def test_without_its_file_a_model_is_refused_and_what_it_says_to_choose_works(card, tmp_path, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path))
+    plugins = builtin_plugins()
+    stage = plugins.stages.get(card.task if card.task != "flow" else "colourise")
+    parameter, instead = re.fullmatch(r"choose (\w+) '(\w+)' instead", card.instead).groups()
+    name = {"realesr-general-wdn": "realesr-general"}.get(card.id, card.id)  # mixed into that one
+    with pytest.raises(ModelMissingError) as caught:
+        stage.key_parts(build(stage.Params, {parameter: name}, where="test"), "cpu")
+    assert str(caught.value).endswith(f"until then {card.instead}")
+    stage.key_parts(build(stage.Params, {parameter: instead}, where="test"), "cpu")
+
+
+def test_of_segmenters_the_best_that_is_here_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path))
+    plugins = builtin_plugins()
+    *networks, classical = plugins.segmenters
+    for name in networks:
+        with pytest.raises(ModelMissingError, match="until then the classical segmenter is used"):
+            plugins.segmenters.get(name)("cpu")
+    assert plugins.segmenters.get(classical)("cpu")  # the last one that is asked
 
 
 def test_a_folder_that_does_not_exist_is_an_empty_one(tmp_path):
@@ -122,3 +155,32 @@ def test_cards_are_told_apart_and_their_checksums_are_whole():
         for file in card.files:
             assert file.published.startswith(("https://", "http://"))
             assert file.sha256 is None or len(bytes.fromhex(file.sha256)) == 32
+
+
+def test_every_card_says_what_it_is_for_what_it_takes_and_how_large_it_is():
+    assert USES.keys() == {card.id for card in CARDS}
+    for card in CARDS:
+        use = card.use
+        assert all(text and "\n" not in text and len(text) < 160 for text in (use.suited, use.unsuited, use.takes))
+        assert use.millions > 0
+    rows = {s.card.id: s.as_json() for s in shelf()}
+    assert rows["deoldify"]["use"]["takes"].endswith("squeezed to a square of 336 px; only chroma is used")
+    assert rows["deoldify"]["use"]["megabytes"] == 874.0
+
+
+def test_the_sizes_are_those_of_the_files_and_of_the_networks():
+    """Four bytes a parameter, within what a file holds besides; half of that where it is published in halves."""
+    for card in CARDS:
+        for size in (file.size for file in card.files[:1] if file.size):
+            assert size / 1e6 == pytest.approx(card.use.megabytes, rel=0.05, abs=0.1), card.id
+    made = {name: variant.made for name, variant in edvr.VARIANTS.items()}
+    made |= {name: variant.made for name, variant in realesrgan.VARIANTS.items()}
+    made |= {
+        "dain": DainNet,
+        "rife": lambda: IFNet(V4_25),
+        "raft-large": partial(RAFT, LARGE),
+        "raft-small": partial(RAFT, SMALL),
+    }
+    for name, make in made.items():
+        count = sum(p.numel() for p in empty(make).parameters()) / 1e6
+        assert card_of(name).use.millions == pytest.approx(count, abs=0.06), name

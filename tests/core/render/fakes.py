@@ -62,7 +62,7 @@ class Blur(StageBase):
     help: ClassVar[str] = "mean over time"
     Params: ClassVar[type] = BlurParams
 
-    def radius(self, params: BlurParams) -> int:
+    def radius(self, params: BlurParams, device: str | None = None) -> int:
         return params.radius
 
     def process(self, window: Window, params: BlurParams, context: StageContext) -> np.ndarray:
