@@ -237,7 +237,7 @@ def test_a_table_of_something_else_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ({"epoch": 3, "net": {"a": torch.ones(1)}}, " but 'epoch' (int), 'net' (dict)"),
+        ({"epoch": 3, "nets": {"a": torch.ones(1)}}, " but 'epoch' (int), 'nets' (dict)"),
         ({"params": {"a": torch.ones(1), "info": "x"}}, " but 'info' (str)"),
         ({str(n): n for n in range(7)}, " but '0' (int), '1' (int), '2' (int), '3' (int), '4' (int) …"),
         ([1], " but list"),
