@@ -107,7 +107,7 @@ def serve(args: Namespace) -> Answer:
 
 def bench(args: Namespace) -> Answer:
     """`bench`: one measurement."""
-    options = {name: getattr(args, name) for name in ("stills", "reference", "models", "device")}
+    options = {name: getattr(args, name) for name in ("stills", "reference", "models", "device", "size")}
     result = load("bench.index:run_bench")(args.name, args.data, limit=args.limit, seed=args.seed, **options)
     return Answer(result, tuple(load("bench.index:table")(result).splitlines()))
 

@@ -43,7 +43,8 @@ OPTIONS = {
     "stills": HAVE_STILLS,
     "reference": frozenset({"beside"}),
     "models": frozenset({"speed"}),
-    "device": frozenset({"speed"}),
+    "device": frozenset({"speed", "beside"}),
+    "size": frozenset({"beside"}),
 }
 
 
@@ -67,7 +68,8 @@ def run_bench(
         seed: of everything drawn by chance
         options: of `OPTIONS`, where they are not None or False: ``stills``, the folder of photographs below
             ``stills/`` in the data; ``reference``, the folder of the authors' checkouts; ``models``, to measure those
-            of the shelf; ``device``, where these run
+            of the shelf; ``device``, where these run, or those beside their authors'; ``size``, of what the latter are
+            shown
 
     Returns:
         ``{"name", "cases", "summary"}`` and what else the measurement has to say.

@@ -21,6 +21,7 @@ from core import colourise
 from core.contract.plugins import Plugins, load_plugins
 from core.film.colour import luma_of
 from core.models import dain, ddcolor, deoldify, edvr, raft, realesrgan, rife, siggraph17
+from core.models import sam2 as sam2_net
 from core.models.card import CARDS, ModelCard
 from core.models.dain_net import DainNet
 from core.models.ddcolor_net import DualDecoder
@@ -31,11 +32,20 @@ from core.models.raft_net import RAFT
 from core.models.rife_net import V4_25, IFNet
 from core.models.shelf import VARIABLE, card_of
 from core.models.siggraph17_net import UserGuided
-from core.models.ways import running
+from core.models.ways import VARIABLE as PRECISION
+from core.models.ways import has_units
+from hints import sam, sam2
 
-MODULES = (deoldify, ddcolor, siggraph17, edvr, realesrgan, dain, rife, raft)
+MODULES = (deoldify, ddcolor, siggraph17, edvr, realesrgan, dain, rife, raft, sam, sam2)
 # Of a frame, by what a model is for: what two cores answer within seconds. Most colourisers bring it to their own size.
-SIZES = {"colourise": (480, 640), "flow": (192, 256), "interpolate": (192, 256), "upscale": (48, 64)}
+# Segmenters bring it to their own too: a picture that is new to them, and one click on it.
+SIZES = {
+    "colourise": (480, 640),
+    "segment": (480, 640),
+    "flow": (192, 256),
+    "interpolate": (192, 256),
+    "upscale": (48, 64),
+}
 FRAMES = 16  # of the film, from which it begins again: no model is to have seen a frame just before
 
 
@@ -52,12 +62,20 @@ def networks() -> dict[str, Callable[[], Any]]:
         dain.Dain.name: DainNet,
         rife.Rife.name: partial(IFNet, V4_25),
         **{name: partial(RAFT, layout) for name, layout in raft.LAYOUTS.items()},
+        **{name: partial(sam._network, kind) for name, kind in sam.MODELS},
+        **{name: partial(sam2_net.network, layout) for name, layout in sam2_net.LAYOUTS.items()},
     }
 
 
 def models() -> list[ModelCard]:
-    """Every model of the shelf that runs by itself: segmenters need another package, and a person's clicks."""
+    """Every model of the shelf."""
     return [card for card in CARDS if card.task in SIZES]
+
+
+def ways_of(card: ModelCard, device: str) -> list[str]:
+    """How a model is measured there: at float32, and at the half precision that it would take by its card."""
+    place = pick_device(device)
+    return ["float32", *[half for half in card.halves if has_units(place, half)][:1]]
 
 
 def command(name: str, way: str, device: str, seed: int) -> list[str]:
@@ -92,6 +110,8 @@ def _made(card: ModelCard, device: str) -> Any:
     known = _plugins()
     if card.task == "colourise":
         return known.colourisers.get(card.id)(device)
+    if card.task == "segment":
+        return known.segmenters.get("sam2.1" if card.id in sam2_net.LAYOUTS else "segment-anything")(device)
     if card.task == "flow":
         return known.flows.get(card.id)(device)
     if card.task == "interpolate":
@@ -109,6 +129,9 @@ def _asked(made: Any, task: str, film: Panning, n: int) -> object:
         return made.enlarge(frames, made.radius)
     if task == "colourise":
         return made.predict(luma_of(frames[0]))
+    if task == "segment":
+        h, w = frames[0].shape[:2]
+        return made.segment(frames[0], [(w / 2, h / 2, True)])
     second = film.frame((n + 1) % FRAMES).rgb
     if task == "flow":
         return made.pair(luma_of(frames[0]), luma_of(second))
@@ -123,8 +146,8 @@ def _run(name: str, way: str, device: str, seed: int) -> None:
             draw = [sys.executable, "-m", "bench.shelf", "draw", name, folder, str(seed)]
             subprocess.run(draw, cwd=ROOT, check=True)
             os.environ[VARIABLE] = folder
-        with running(way, place):
-            serve(make_go(card, device, seed), also=lambda: taken_mb(place))
+        os.environ[PRECISION] = way
+        serve(make_go(card, device, seed), also=lambda: taken_mb(place))
 
 
 def _draw(name: str, folder: str, seed: int) -> None:

@@ -30,8 +30,6 @@ from core.film.shot import shots_from_cuts
 from core.film.timebase import FrameRange
 from core.models.card import ModelCard
 from core.models.deoldify import DeOldify
-from core.models.device import pick_device
-from core.models.ways import WAYS, has_units
 from core.render.cache import FrameCache
 from core.render.renderer import Renderer
 
@@ -171,14 +169,11 @@ def run(
 
 
 def _of_models(device: str, limit: int | None, seed: int, rounds: int) -> dict[str, Any]:
-    """Every model of the shelf, by float32 and where the device has units for it by bfloat16."""
+    """Every model of the shelf, at float32 and at the half precision it would take there, if any."""
     shelf = import_module("bench.shelf")  # brings all networks
-    units = has_units(pick_device(device))
-    ways = WAYS[: 2 if units else 1]
-    chosen = shelf.models()[:limit]
-    cases = [_of_model(shelf, card, way, device, seed, rounds) for card in chosen for way in ways]
-    said = "measured" if units else f"left out: {device} has no units for it"
-    return {"name": "speed", "cases": cases, "summary": {"device": device, "bfloat16": said}, "cores": os.cpu_count()}
+    chosen = [(card, way) for card in shelf.models()[:limit] for way in shelf.ways_of(card, device)]
+    cases = [_of_model(shelf, card, way, device, seed, rounds) for card, way in chosen]
+    return {"name": "speed", "cases": cases, "summary": {"device": device}, "cores": os.cpu_count()}
 
 
 def _of_model(shelf: Any, card: ModelCard, way: str, device: str, seed: int, rounds: int) -> dict[str, Any]:

@@ -364,7 +364,7 @@ class Colourise(StageBase):
         return replace(params, render_factor=0, faithful=False)
 
     def key_parts(self, params: ColouriseParams, device: str | None = None) -> tuple[Any, ...]:
-        """The weights' hashes, of what finds motion too."""
+        """The weights' hashes and how networks run there, of what finds motion too."""
         colouriser, carrier = self.colouriser(params, device), self.carrier(params.colouriser, device)
         return (colouriser.fingerprint, carrier.fingerprint, self._flows.made(params.flow, device).fingerprint)
 

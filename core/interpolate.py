@@ -149,7 +149,7 @@ class Interpolate(StageBase):
         return cast(Interpolator, self._makers.made(name, device))
 
     def key_parts(self, params: InterpolateParams, device: str | None = None) -> tuple[Any, ...]:
-        """The interpolator's weights and version."""
+        """The interpolator's weights and version, and how it runs there."""
         return (self.interpolator(params.by, device).fingerprint,)
 
     def retime(self, timeline: Timeline, params: InterpolateParams) -> Timeline:

@@ -188,7 +188,8 @@ def _bench(commands: Commands) -> None:
     c.add_argument("--stills", metavar="FOLDER", help="photographs of points and suggestions: bsds500 or imagenet")
     c.add_argument("--reference", metavar="DIR", help="beside: folder of checkouts of the authors' own programs")
     c.add_argument("--models", action="store_true", help="speed: the models of the shelf, with random weights")
-    c.add_argument("--device", metavar="NAME", help="speed --models: cpu, cuda, mps …; default cpu")
+    c.add_argument("--device", metavar="NAME", help="speed --models, beside: cpu, cuda, mps …; default cpu")
+    c.add_argument("--size", metavar="WxH", help="beside: of the pictures; default on a GPU 640x480 and 1920x1080")
     c.add_argument("--seed", type=int, default=0, help="of everything drawn by chance; default 0")
 
 

@@ -18,6 +18,8 @@ import pytest
 # Before anything imports gradio or matplotlib: neither shall ask the outside about versions or fonts.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Not the clock: what a test sees must not hang on how fast a half precision is here.
+os.environ.setdefault("POCHOIR_PRECISION", "float32")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Several test processes share the cores already; threads of torch in each would only get in their way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

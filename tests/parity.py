@@ -12,6 +12,17 @@ import pytest
 import torch
 
 PARITY = Path(__file__).resolve().parents[2] / "shared" / "parity"
+# Whoever asks for the fixture `device` (tests/core/models/conftest.py) runs on each of them.
+DEVICES = (
+    "cpu",
+    pytest.param(
+        "cuda",
+        marks=[
+            pytest.mark.gpu,
+            pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
+        ],
+    ),
+)
 needs_parity = pytest.mark.skipif(not (PARITY / "weights_rule.py").is_file(), reason=f"no parity fixtures in {PARITY}")
 
 # Which test compares what was recorded: folder, then case (or file where there are no cases), to the test. ``tests/

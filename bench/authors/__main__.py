@@ -12,14 +12,15 @@ import torch
 from bench.authors.nets import made, settle
 from bench.part import say, serve
 from core.errors import InputError
+from core.models.device import pick_device
 
 
-def main(model: str, checkout: str, work: str, file: str, render_factor: str, seed: str) -> None:
+def main(model: str, checkout: str, work: str, file: str, render_factor: str, seed: str, device: str) -> None:
     """Leave the weights and the picture they give in the folder ``work``, then run as often as told."""
     folder = Path(work)
     shown = np.load(folder / "shown.npy")
     with contextlib.redirect_stdout(sys.stderr):  # stdout is for answers; their code talks
-        theirs = made(model, Path(checkout), shown, int(render_factor), int(seed))
+        theirs = made(model, Path(checkout), shown, int(render_factor), int(seed), pick_device(device))
         settle(theirs)
         torch.save(theirs.network.state_dict(), folder / file)
         # Their own picture where memory is laid out in another order: how far rounding alone goes.

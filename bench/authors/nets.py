@@ -29,6 +29,7 @@ Array = NDArray[Any]
 SAMPLE = 128  # side of the picture that norms are settled on  [px]
 PASSES = 3
 ROOMS = ("deoldify", "fastai", "colorizers", "ddcolor", "basicsr")  # of the checkouts
+CPU = torch.device("cpu")
 SPREAD = 0.1  # standard deviation of what its authors begin at zero
 
 
@@ -49,7 +50,7 @@ class Theirs:
     note: str = ""
 
 
-def made(model: str, checkout: Path, shown: Array, render_factor: int, seed: int) -> Theirs:
+def made(model: str, checkout: Path, shown: Array, render_factor: int, seed: int, device: torch.device = CPU) -> Theirs:
     """A model of the authors', out of a checkout of theirs.
 
     Args:
@@ -58,6 +59,7 @@ def made(model: str, checkout: Path, shown: Array, render_factor: int, seed: int
         shown: the picture  [(H, W, 3) uint8 R'G'B'], or five of them
         render_factor: of DeOldify
         seed: of its weights
+        device: where it runs
 
     Raises:
         InputError: the checkout lacks a module, or a package that it needs is not installed.
@@ -66,12 +68,12 @@ def made(model: str, checkout: Path, shown: Array, render_factor: int, seed: int
     torch.manual_seed(seed)  # their constructors draw
     try:
         if model in ("deoldify", "deoldify-artistic"):
-            return _deoldify(model, shown, render_factor)
+            return _deoldify(model, shown, render_factor, device)
         if model == "siggraph17":
-            return _siggraph17(shown)
+            return _siggraph17(shown, device)
         if model in ("ddcolor", "ddcolor-tiny"):
-            return _ddcolor(model, shown)
-        return _edvr(checkout, shown)
+            return _ddcolor(model, shown, device)
+        return _edvr(checkout, shown, device)
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] in ROOMS:
             raise InputError(f"{checkout}: has no '{error.name}'; is it a whole checkout of the authors'?") from None
@@ -97,8 +99,9 @@ def settle(theirs: Theirs) -> None:
     network.eval()
 
 
-def _deoldify(model: str, shown: Array, render_factor: int) -> Theirs:
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+def _deoldify(model: str, shown: Array, render_factor: int, device: torch.device) -> Theirs:
+    if device.type == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     resnet = importlib.import_module("torchvision.models")
     generators = importlib.import_module("deoldify.generators")
     filters = importlib.import_module("deoldify.filters")
@@ -119,22 +122,24 @@ def _deoldify(model: str, shown: Array, render_factor: int) -> Theirs:
         return np.asarray(master.filter(image, image, render_factor))
 
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    return Theirs(learner.model, (_grey(shown).expand(1, 3, -1, -1) - mean) / std, run)
+    # Its framework keeps it where it would train, which is the first GPU there is.
+    learner.model.to(device)
+    return Theirs(learner.model, ((_grey(shown).expand(1, 3, -1, -1) - mean) / std).to(device), run)
 
 
-def _siggraph17(shown: Array) -> Theirs:
+def _siggraph17(shown: Array, device: torch.device) -> Theirs:
     colorizers = importlib.import_module("colorizers")
-    network = colorizers.siggraph17(pretrained=False).eval()
+    network = colorizers.siggraph17(pretrained=False).eval().to(device)
 
     def run(picture: Array) -> Array:
         large, small = colorizers.preprocess_img(picture, HW=(256, 256))
         with torch.no_grad():
-            return np.asarray(colorizers.postprocess_tens(large, network(small).cpu()))
+            return np.asarray(colorizers.postprocess_tens(large, network(small.to(device)).cpu()))
 
-    return Theirs(network, _grey(shown) * 100, run)
+    return Theirs(network, (_grey(shown) * 100).to(device), run)
 
 
-def _ddcolor(model: str, shown: Array) -> Theirs:
+def _ddcolor(model: str, shown: Array, device: torch.device) -> Theirs:
     ddcolor = importlib.import_module("ddcolor")
     network = ddcolor.DDColor(
         encoder_name="convnext-t" if model == "ddcolor-tiny" else "convnext-l",
@@ -147,26 +152,27 @@ def _ddcolor(model: str, shown: Array) -> Theirs:
         num_scales=3,
         dec_layers=9,
     )
-    pipeline = ddcolor.ColorizationPipeline(network, input_size=512, device=torch.device("cpu"))
+    pipeline = ddcolor.ColorizationPipeline(network, input_size=512, device=device)
 
     def run(picture: Array) -> Array:
         return np.asarray(pipeline.process(np.ascontiguousarray(picture[..., ::-1]))[..., ::-1])
 
-    return Theirs(network, _grey(shown).expand(1, 3, -1, -1), run)
+    network.to(device)
+    return Theirs(network, _grey(shown).expand(1, 3, -1, -1).to(device), run)
 
 
-def _edvr(checkout: Path, shown: Array) -> Theirs:
+def _edvr(checkout: Path, shown: Array, device: torch.device) -> Theirs:
     bare("basicsr", checkout / "basicsr")
     bare("basicsr.archs", checkout / "basicsr" / "archs")
     note = "its deformable convolution is ours: torchvision's does not load here" if deformable() else ""
-    network = importlib.import_module("basicsr.archs.edvr_arch").EDVR().eval()
+    network = importlib.import_module("basicsr.archs.edvr_arch").EDVR().eval().to(device)
 
     def planes(frames: Array) -> Tensor:
-        return torch.from_numpy(frames.astype(np.float32) / np.float32(255)).permute(0, 3, 1, 2)[None]
+        return torch.from_numpy(frames.astype(np.float32) / np.float32(255)).permute(0, 3, 1, 2)[None].to(device)
 
     def run(frames: Array) -> Array:
         with torch.no_grad():
-            return np.asarray(network(planes(frames))[0].clamp(0, 1).permute(1, 2, 0).numpy())
+            return np.asarray(network(planes(frames))[0].clamp(0, 1).permute(1, 2, 0).cpu().numpy())
 
     return Theirs(network, planes(shown), run, note)
 

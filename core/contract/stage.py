@@ -123,7 +123,7 @@ class Stage(Protocol):
         ...
 
     def key_parts(self, params: Any, device: str | None = None) -> tuple[Any, ...]:
-        """Inputs beyond parameters that change the result, e.g. the hash of weights.
+        """Inputs beyond parameters that change the result: weights, and how a network runs where it will run.
 
         Args:
             params: the stage's.

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from core.models.uses import USES, Use
 
 Task = Literal["colourise", "segment", "interpolate", "upscale", "flow"]
+Half = Literal["bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class ModelCard:
         built_in: the weights come with the program.
         use: what it is for and takes; None where nobody has said.
         detected: it has no network of ours: what lies in the model folder says what it is (`core.models.detected`).
+        halves: half precisions at which it may run (`core.models.ways`), the one to be taken first in front.
+        full: why it runs at float32 alone, in one line, where there are no ``halves``.
     """
 
     id: str
@@ -79,6 +82,8 @@ class ModelCard:
     files: tuple[ModelFile, ...]
     instead: str
     built_in: bool = False
+    halves: tuple[Half, ...] = ()
+    full: str = ""
     use: Use | None = None
     detected: bool = False
 
@@ -88,6 +93,13 @@ class ModelCard:
         return next((file for file in self.files if file.direct), None)
 
 
+# Pictures are made at float16: its eleven bits hold steps of 8-bit pictures eight times over, bfloat16's eight do not
+# hold them once. Where only chroma is made, which is brought up along the film's own luma, bfloat16 does, and nothing
+# can leave its range. What each costs was measured on recorded inputs and outputs (tests/core/models).
+_PICTURE: tuple[Half, ...] = ("float16",)
+_LIGHT: tuple[Half, ...] = ("float16", "bfloat16")  # where few layers, or the pictures themselves, carry the answer
+_CHROMA: tuple[Half, ...] = ("bfloat16",)
+_MASKS = "masks of clicks are kept in the project, and are to be the same on every machine"
 _EMBEDDED = "choose colouriser 'embedded' instead"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM_PAPER = "Kirillov et al. 2023, Segment Anything"
@@ -111,7 +123,14 @@ _RAFT = "https://github.com/princeton-vl/RAFT"
 _RAFT_PAPER = "Teed & Deng 2020, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow"
 
 
-def _real(name: str, title: str, release: str, sha256: str | None = None, size: int | None = None) -> ModelCard:
+def _real(
+    name: str,
+    title: str,
+    release: str,
+    sha256: str | None = None,
+    size: int | None = None,
+    halves: tuple[Half, ...] = _PICTURE,
+) -> ModelCard:
     """One of the nets released with Real-ESRGAN, by its place among the releases."""
     return ModelCard(
         name,
@@ -121,6 +140,7 @@ def _real(name: str, title: str, release: str, sha256: str | None = None, size: 
         "Wang et al. 2021, Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data",
         (ModelFile(release.rpartition("/")[2], _REALESRGAN + release, sha256, size),),
         _LANCZOS,
+        halves=halves,
     )
 
 
@@ -142,6 +162,7 @@ def _sam_2(size: str, title: str) -> ModelCard:
             ModelFile(f"{page}.safetensors", _SAM_2_PAGE + page),
         ),
         _CLASSICAL,
+        full=_MASKS,
     )
 
 
@@ -155,6 +176,7 @@ def _edvr(name: str, title: str, file: str, *others: ModelFile) -> ModelCard:
         "Wang et al. 2019, EDVR: Video Restoration with Enhanced Deformable Convolutional Networks",
         (ModelFile(file, _EDVR), *others),
         _LANCZOS,
+        halves=_PICTURE,
     )
 
 
@@ -168,6 +190,7 @@ _CARDS = (
         (),
         "nothing stands in for it",
         built_in=True,
+        halves=_CHROMA,
     ),
     ModelCard(
         "deoldify",
@@ -177,6 +200,7 @@ _CARDS = (
         _DEOLDIFY_PAPER,
         (ModelFile("ColorizeVideo_gen.pth", "https://data.deepai.org/deoldify/ColorizeVideo_gen.pth"),),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     ModelCard(
         "deoldify-stable",
@@ -192,6 +216,7 @@ _CARDS = (
             ModelFile("DeOldify_stable.pdparams", _PADDLEGAN + "applications/DeOldify_stable.pdparams"),
         ),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     ModelCard(
         "deoldify-artistic",
@@ -204,6 +229,7 @@ _CARDS = (
             ModelFile("DeOldify_art.pdparams", _PADDLEGAN + "applications/DeOldify_art.pdparams"),
         ),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     ModelCard(
         "segment-anything-b",
@@ -220,6 +246,7 @@ _CARDS = (
             ),
         ),
         _CLASSICAL,
+        full=_MASKS,
     ),
     ModelCard(
         "segment-anything-l",
@@ -236,6 +263,7 @@ _CARDS = (
             ),
         ),
         _CLASSICAL,
+        full=_MASKS,
     ),
     ModelCard(
         "segment-anything-h",
@@ -252,6 +280,7 @@ _CARDS = (
             ),
         ),
         _CLASSICAL,
+        full=_MASKS,
     ),
     _sam_2("tiny", "SAM 2.1 tiny"),
     _sam_2("small", "SAM 2.1 small"),
@@ -275,6 +304,7 @@ _CARDS = (
             ModelFile("pytorch.pth", _IDEEPCOLOR + "pytorch.pth", reading="retrained"),
         ),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     # The authors' page of each DDColor holds its file once more, as pytorch_model.bin: all four under one name, so that
     # one folder cannot hold them apart. Rename it to the name given here.
@@ -294,6 +324,7 @@ _CARDS = (
             ModelFile("pytorch_model.pt", "https://www.modelscope.cn/models/damo/cv_ddcolor_image-colorization"),
         ),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     ModelCard(
         "ddcolor-artistic",
@@ -310,6 +341,7 @@ _CARDS = (
             ),
         ),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     ModelCard(
         "ddcolor-paper",
@@ -319,6 +351,7 @@ _CARDS = (
         _DDCOLOR_PAPER,
         (ModelFile("ddcolor_paper.pth", _DDCOLOR + "ddcolor_paper.pth"),),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     ModelCard(
         "ddcolor-tiny",
@@ -328,6 +361,7 @@ _CARDS = (
         _DDCOLOR_PAPER,
         (ModelFile("ddcolor_paper_tiny.pth", _DDCOLOR + "ddcolor_paper_tiny.pth"),),
         _EMBEDDED,
+        halves=_CHROMA,
     ),
     ModelCard(
         "dain",
@@ -337,6 +371,7 @@ _CARDS = (
         "Bao et al. 2019, Depth-Aware Video Frame Interpolation",
         (ModelFile("best.pth", "http://vllab1.ucmerced.edu/~wenbobao/DAIN/best.pth"),),
         _ALONG_FLOW,
+        halves=_PICTURE,
     ),
     ModelCard(
         "rife",
@@ -353,6 +388,7 @@ _CARDS = (
             ModelFile("flownet_v4.6.pkl", _VS_RIFE + "flownet_v4.6.pkl"),
         ),
         _ALONG_FLOW,
+        halves=_LIGHT,
     ),
     _real(
         "realesrgan-x2",
@@ -382,6 +418,7 @@ _CARDS = (
         "v0.2.5.0/realesr-general-x4v3.pth",
         "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
         4_885_111,
+        _LIGHT,
     ),
     _real(
         "realesr-general-wdn",
@@ -389,6 +426,7 @@ _CARDS = (
         "v0.2.5.0/realesr-general-wdn-x4v3.pth",
         "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
         4_885_111,
+        _LIGHT,
     ),
     _real(
         "realesr-animevideo",
@@ -396,6 +434,7 @@ _CARDS = (
         "v0.2.5.0/realesr-animevideov3.pth",
         "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
         2_504_012,
+        _LIGHT,
     ),
     ModelCard(
         "esrgan",
@@ -412,6 +451,7 @@ _CARDS = (
             ),
         ),
         _LANCZOS,
+        halves=_PICTURE,
     ),
     ModelCard(
         "esrgan-psnr",
@@ -421,6 +461,7 @@ _CARDS = (
         _ESRGAN_PAPER,
         (ModelFile("RRDB_PSNR_x4.pth", _ESRGAN), ModelFile("RRDB_PSNR_x4_old_arch.pth", _ESRGAN)),
         _LANCZOS,
+        halves=_PICTURE,
     ),
     ModelCard(
         "realsr",
@@ -430,6 +471,7 @@ _CARDS = (
         "Ji et al. 2020, Real-World Super-Resolution via Kernel Estimation and Noise Injection",
         (ModelFile("DF2K_JPEG.pdparams", _PADDLEGAN + "applications/DF2K_JPEG.pdparams"),),
         _LANCZOS,
+        halves=_PICTURE,
     ),
     _edvr("edvr", "EDVR M x4", "EDVR_M_x4_SR_REDS_official-32075921.pth"),
     _edvr("edvr-wotsa", "EDVR M x4 without temporal attention", "EDVR_M_woTSA_x4_SR_REDS_official-1edf645c.pth"),
@@ -458,6 +500,7 @@ _CARDS = (
             for name in ("raft-things.pth", "raft-sintel.pth", "raft-kitti.pth", "raft-chairs.pth")
         ),
         _DIS,
+        halves=_PICTURE,
     ),
     ModelCard(
         "raft-small",
@@ -467,6 +510,7 @@ _CARDS = (
         _RAFT_PAPER,
         (ModelFile("raft-small.pth", _RAFT),),
         _DIS,
+        halves=_PICTURE,
     ),
 )
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import WeightsError
+from core.models.tensors import unrounded
 
 WIDTH = 64
 
@@ -53,7 +54,11 @@ class CompactNet(nn.Module):
         Returns:
             [(N, 3, scale H, scale W) float32 R'G'B'], not clipped
         """
-        learnt = F.pixel_shuffle(self.body(x), self.scale)
+        *before, last = self.body
+        y = x
+        for layer in before:
+            y = layer(y)
+        learnt = F.pixel_shuffle(unrounded(last, y), self.scale)
         return learnt + F.interpolate(x, scale_factor=self.scale, mode="nearest")
 
 

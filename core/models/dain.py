@@ -26,7 +26,9 @@ from core.models.checkpoint import check_for, read_network
 from core.models.dain_net import DainNet, Made, Seen
 from core.models.interpolator import NetworkInterpolator
 from core.models.recent import Recent
+from core.models.shelf import card_of
 from core.models.tensors import to_planes, to_rgb
+from core.models.ways import held
 
 Array = NDArray[np.float32]
 
@@ -60,6 +62,7 @@ class Dain(NetworkInterpolator[Network]):
 
     name = "dain"
     version = 1
+    halves = card_of(name).halves
 
     @staticmethod
     def read(path: Path, device: torch.device) -> Network:
@@ -98,7 +101,8 @@ class Dain(NetworkInterpolator[Network]):
             F.pad(to_planes(rgb, self._device), (left, right, top, bottom), mode="replicate") for rgb in (rgb_a, rgb_b)
         )
         seen = found.get(place, partial(network.look, first, second))
-        return to_rgb(network.make(seen, t).picture[..., top : top + h, left : left + w])
+        made = network.make(seen, t).picture[..., top : top + h, left : left + w]
+        return to_rgb(held(made, self.way, self.name))
 
 
 def register(plugins: Plugins) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from core.models.dain_ops import filter_interpolation, project_flow
 from core.models.pwc_net import FLOW_UNIT, PWCNet
+from core.models.tensors import exact, unrounded
 
 MULTIPLE = 64  # of which height and width must be
 TAPS = 16  # of a pixel's kernel: 4 x 4
@@ -219,7 +220,7 @@ class _Rectify(nn.Module):
         self.block5 = nn.Sequential(nn.Conv2d(128, 3, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.block5(self.block4(self.block3(self.block2(self.block1(x))))))
+        return unrounded(self.block5, self.block4(self.block3(self.block2(self.block1(x)))))
 
 
 class DainNet(nn.Module):
@@ -255,11 +256,16 @@ class DainNet(nn.Module):
             first: [(N, 3, H, W) float32 R'G'B' [0, 1]]; H and W are multiples of `MULTIPLE`
             second: the same
         """
+        both = torch.cat([first, second])
+        # Flow and what decides between two vectors, rounded, would send them to other cells.
+        with torch.autocast(first.device.type, enabled=False):
+            depth = self.depthNet(both)
+            flows = self.flownets(first, second), self.flownets(second, first)
         shared = self.initScaleNets_filter(torch.cat([first, second], dim=1))
         return Seen(
             (first, second),
-            _halves(self.depthNet(torch.cat([first, second]))),
-            (self.flownets(first, second), self.flownets(second, first)),
+            _halves(depth),
+            flows,
             (self.initScaleNets_filter1(shared), self.initScaleNets_filter2(shared)),
         )
 
@@ -286,7 +292,7 @@ def _back(flow: Tensor, log_depth: Tensor, part: float) -> Tensor:
     """Flow to a picture from the time at ``part`` of the way to the other  [(N, 2, H, W) float32 px]."""
     # Vectors are in pixels of the full size already; only their grid grows.
     part_way = F.interpolate(flow * FLOW_UNIT * part, scale_factor=4, mode="bilinear", align_corners=False)
-    return project_flow(part_way, _FARTHEST + 1 / torch.exp(log_depth))[0]
+    return project_flow(part_way, _FARTHEST + 1 / torch.exp(exact(log_depth)))[0]
 
 
 def _halves(both: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,8 @@ Pictures are (N, C, H, W). Flow is (N, 2, H, W) in pixels, channel 0 along x; th
 lies at (x + dx, y + dy) of the other. Cells are found by cutting off the fraction, as the kernels do it.
 
 Sums over what is thrown together are kept in float64 where the device has it: the order in which a GPU adds is
-left to chance, and a cache key promises the same bits.
+left to chance, and a cache key promises the same bits. Nothing is computed below float32, whatever the features are:
+a vector that is rounded ends in another cell.
 
 Source: Bao et al. 2019, Depth-Aware Video Frame Interpolation; Bao et al. 2018, MEMC-Net (filter interpolation,
 flow projection); Sun et al. 2018, PWC-Net (correlation, warp); Niklaus et al. 2017 (separable convolution).
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import ShapeError
+from core.models.tensors import exact
 
 _WHOLLY_INSIDE = 0.9999  # share of a sample's weight that must fall inside the picture
 
@@ -41,10 +43,11 @@ def project_flow(flow: Tensor, weight: Tensor | None = None, *, fill_holes: bool
 
     Source: Bao et al. 2019, equation 3 (depth-aware flow projection).
     """
+    flow = exact(flow)
     n, _, h, w = flow.shape
     end = _ends(flow)
     inside = _within(end, h, w)
-    share = torch.ones_like(flow[:, :1]) if weight is None else weight
+    share = torch.ones_like(flow[:, :1]) if weight is None else exact(weight)
     thrown = torch.where(inside, torch.cat([-share * flow, share], dim=1), 0.0).flatten(2)
     left, top = _cells(end, inside)
     # On the last column and row both cells are one, which then gets the vector twice.
@@ -95,7 +98,7 @@ def filter_interpolation(image: Tensor, flow: Tensor, kernel: Tensor) -> Tensor:
         kernel: taps, row by row; their sum is left as it is  [(N, S * S, H, W) float32], S even
 
     Returns:
-        [(N, C, H, W) float32]
+        [(N, C, H, W)] of the picture's precision
 
     Raises:
         ShapeError: the kernel is not square, or the three are not of one size.
@@ -109,6 +112,8 @@ def filter_interpolation(image: Tensor, flow: Tensor, kernel: Tensor) -> Tensor:
             f"filter interpolation: picture {tuple(image.shape)}, flow {tuple(flow.shape)} and kernel "
             f"{tuple(kernel.shape)} do not fit; expected one size, and an even square of taps"
         )
+    kind = image.dtype
+    image, flow, kernel = exact(image), exact(flow), exact(kernel)
     end = _ends(flow)
     near = (flow[:, :1].abs() < w / 2) & (flow[:, 1:].abs() < h / 2)
     inside = _within(end, h, w) & near
@@ -125,7 +130,7 @@ def filter_interpolation(image: Tensor, flow: Tensor, kernel: Tensor) -> Tensor:
         share = corner * kernel[:, tap : tap + 1]
         out.addcmul_(pixels[(first + row * w + column).flatten()], share.reshape(-1, 1))
     warped = out.reshape(n, h, w, c).permute(0, 3, 1, 2)
-    return torch.where(inside, warped, image)
+    return torch.where(inside, warped, image).to(kind)
 
 
 def correlation(first: Tensor, second: Tensor, reach: int = 4) -> Tensor:
@@ -143,7 +148,8 @@ def correlation(first: Tensor, second: Tensor, reach: int = 4) -> Tensor:
     Source: Sun et al. 2018, section 3 (cost volume).
     """
     h, w = first.shape[2:]
-    padded = F.pad(second, (reach, reach, reach, reach))
+    first = exact(first)
+    padded = F.pad(exact(second), (reach, reach, reach, reach))
     side = range(2 * reach + 1)
     return torch.stack([(first * padded[:, :, y : y + h, x : x + w]).mean(dim=1) for y in side for x in side], dim=1)
 
@@ -156,17 +162,18 @@ def warp_features(features: Tensor, flow: Tensor) -> Tensor:
         flow: to the sample  [(N, 2, H, W) float32 px]
 
     Returns:
-        [(N, C, H, W) float32]
+        [(N, C, H, W)] of the features' precision
 
     Source: Sun et al. 2018, section 3 (warping layer).
     """
+    kind, features = features.dtype, exact(features)
     h, w = features.shape[2:]
-    x, y = _ends(flow).unbind(dim=1)
+    x, y = _ends(exact(flow)).unbind(dim=1)
     grid = torch.stack([2 * x / max(w - 1, 1) - 1, 2 * y / max(h - 1, 1) - 1], dim=-1)
     # As published: corner pixels lie at -1 and 1 (torch before 1.3 knew no other way).
     sampled = F.grid_sample(features, grid, padding_mode="zeros", align_corners=True)
     weight = F.grid_sample(torch.ones_like(features[:, :1]), grid, padding_mode="zeros", align_corners=True)
-    return sampled * (weight >= _WHOLLY_INSIDE).to(sampled.dtype)
+    return (sampled * (weight >= _WHOLLY_INSIDE).to(sampled.dtype)).to(kind)
 
 
 def _ends(flow: Tensor) -> Tensor:

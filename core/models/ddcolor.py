@@ -33,7 +33,8 @@ from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
 from core.models.placed import Placed
-from core.models.shelf import find
+from core.models.shelf import card_of, find
+from core.models.ways import choose_published, in_way
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -75,7 +76,8 @@ class DDColor:
 
     Attributes:
         name: ``ddcolor``, ``ddcolor-artistic``, ``ddcolor-paper`` or ``ddcolor-tiny``.
-        fingerprint: of weights, size and this module's version; for cache keys.
+        way: how it runs, but for `faithful`, which is the published program's (see `core.models.ways`).
+        fingerprint: of weights, size, this module's version and the way; for cache keys.
         size: as given.
         automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
 
@@ -96,9 +98,12 @@ class DDColor:
             raise InputError(f"{name}: size {size} is no multiple of {MULTIPLE} from {MULTIPLE} to 2048; 512 is usual")
         self.name = name
         self.size = size
-        self.fingerprint = fingerprint("ddcolor", VERSION, name, weights, size)
         self.automatic_square = size
-        self._network = Placed(name, make, pick_device(device))
+        where = pick_device(device)
+        self._network = Placed(name, make, where)
+        typical = torch.zeros(1, 3, size, size)
+        self.way = choose_published(card_of(name).halves, lambda: self._answer(typical), where, name)
+        self.fingerprint = in_way(fingerprint("ddcolor", VERSION, name, weights, size), self.way)
 
     @classmethod
     def load(
@@ -148,7 +153,7 @@ class DDColor:
         check_luma(luma)
         grey = torch.from_numpy(grey_of(luma))[None, None]
         small = scaled(grey, (self.size, self.size)).clamp(0.0, 1.0)
-        ab = scaled(self._answer(small.expand(1, 3, self.size, self.size)), luma.shape)
+        ab = scaled(self._answer(small.expand(1, 3, self.size, self.size), self.way), luma.shape)
         return np.ascontiguousarray(ab[0].permute(1, 2, 0).numpy())
 
     def faithful(self, rgb: Bytes) -> Bytes:
@@ -181,10 +186,10 @@ class DDColor:
         ab = self._answer(torch.from_numpy(small).permute(2, 0, 1)[None])
         return np.ascontiguousarray(ab[0].permute(1, 2, 0).numpy())
 
-    def _answer(self, grey: Tensor) -> Tensor:
+    def _answer(self, grey: Tensor, way: str = "float32") -> Tensor:
         """Chroma [(1, 2, S, S) float32 a* b*] of three equal planes [(1, 3, S, S) float32 [0, 1]]."""
         with torch.inference_mode():
-            return self._network(grey)
+            return self._network(grey, way=way)
 
 
 def squeeze(rgb: Bytes, side: int) -> Plane:

@@ -1,7 +1,9 @@
 """Modulated deformable convolution: each tap of a kernel looks where a learnt offset sends it, and is weighed.
 
 torchvision's kernel is used where its native library loads (`core.models.torchvision_shim`); elsewhere the
-same sum is made of plain operations, slower by a small factor and equal but for rounding.
+same sum is made of plain operations, slower by a small factor and equal but for rounding. Either is computed at float32
+also where features are at half precision: where a tap looks is a number of pixels, and torchvision's kernel takes one
+kind of number for all.
 
 Source: Zhu et al. 2019, Deformable ConvNets v2: More Deformable, Better Results.
 """
@@ -17,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.errors import ShapeError
+from core.models.tensors import exact
 from core.models.torchvision_shim import ensure_torchvision
 
 NATIVE_DEVICES = ("cpu", "cuda")  # for which torchvision carries a kernel
@@ -29,14 +32,14 @@ def deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: T
     ``(i, j)`` is the tap's place about the centre; what lies outside the picture is 0.
 
     Args:
-        x: [(N, C, H, W) float32]
+        x: [(N, C, H, W) float32, or half of it as the others]
         offset: dy and dx of each tap, tap after tap, group after group  [(N, 2 G K K, H, W) float32, px]
         mask: weight of each tap                                         [(N, G K K, H, W) float32]
         weight: [(O, C, K, K) float32]; K is odd
         bias: [(O,) float32]
 
     Returns:
-        [(N, O, H, W) float32]
+        [(N, O, H, W)] of the precision of ``x``
 
     Raises:
         ShapeError: the arrays do not fit each other.
@@ -56,9 +59,10 @@ def deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: T
             f"and weight {tuple(weight.shape)} do not fit"
         )
     native = _native() if x.device.type in NATIVE_DEVICES else None
-    if native is not None:
-        return cast(Tensor, native(x, offset, weight, bias, padding=side // 2, mask=mask))
-    return plain_deform_conv(x, offset, mask, weight, bias)
+    if native is None:
+        return plain_deform_conv(x, offset, mask, weight, bias)
+    full = [exact(part) for part in (x, offset, weight, bias, mask)]
+    return cast(Tensor, native(*full[:4], padding=side // 2, mask=full[4])).to(x.dtype)
 
 
 @cache
@@ -71,6 +75,8 @@ def _native() -> Any:
 
 def plain_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`deform_conv` of plain operations, one tap at a time: memory for one tap's samples, not for all nine."""
+    kind = x.dtype
+    x, offset, mask, weight, bias = (exact(part) for part in (x, offset, mask, weight, bias))
     n, c, h, w = x.shape
     side = weight.shape[-1]
     groups, reach = mask.shape[1] // side**2, side // 2
@@ -89,4 +95,4 @@ def plain_deform_conv(x: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, b
         samples = F.grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         samples = (samples * weights[:, tap]).reshape(n, c, h * w)
         out.baddbmm_(weight[:, :, tap // side, tap % side].expand(n, -1, -1), samples)
-    return out.reshape(n, -1, h, w)
+    return out.reshape(n, -1, h, w).to(kind)

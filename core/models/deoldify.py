@@ -35,7 +35,8 @@ from core.models.device import pick_device
 from core.models.drawn import drawn
 from core.models.grey import grey_of, scaled
 from core.models.placed import FAST, Placed
-from core.models.shelf import find
+from core.models.shelf import card_of, find
+from core.models.ways import choose_published, in_way
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -82,7 +83,8 @@ class DeOldify:
 
     Attributes:
         name: ``deoldify`` (video), ``deoldify-stable`` or ``deoldify-artistic``.
-        fingerprint: of weights, render factor and this module's version; for cache keys.
+        way: how it runs, but for `faithful`, which is the published program's (see `core.models.ways`).
+        fingerprint: of weights, render factor, this module's version and the way; for cache keys.
         render_factor: as given.
         automatic_square: side of that square; unasked it is shown the whole frame brought to it  [px]
 
@@ -101,15 +103,20 @@ class DeOldify:
     ) -> None:
         self.name = name
         self._weights = weights
+        self.way = "float32"  # while the clock decides
         self._see_at(render_factor)
-        self._device = pick_device(device)
-        self._network = Placed(name, make, self._device)
+        where = pick_device(device)
+        self._network = Placed(name, make, where)
+        typical = torch.zeros(1, 3, self.automatic_square, self.automatic_square)
+        self.way = choose_published(card_of(name).halves, lambda: _coloured(self._network, typical), where, name)
+        self._see_at(render_factor)
 
     def _see_at(self, render_factor: int) -> None:
         if not 2 <= render_factor <= 128:
             raise InputError(f"{self.name}: render factor {render_factor} is outside 2 to 128; 21 to 35 are usual")
         self.render_factor = render_factor
-        self.fingerprint = fingerprint("deoldify", VERSION, self.name, self._weights, render_factor)
+        own = fingerprint("deoldify", VERSION, self.name, self._weights, render_factor)
+        self.fingerprint = in_way(own, self.way)
         self.automatic_square = render_factor * STEP
 
     def at(self, render_factor: int) -> DeOldify:
@@ -195,7 +202,7 @@ class DeOldify:
         grey = grey_of(luma)
         side = self.render_factor * STEP
         small = scaled(torch.from_numpy(grey)[None, None], (side, side)).clamp(0.0, 1.0)
-        rgb = _coloured(self._network, small.expand(1, 3, side, side))
+        rgb = _coloured(self._network, small.expand(1, 3, side, side), way=self.way)
         # Only the colour differences are carried up; Y' is the film's own.
         difference = (rgb - _luma_of(rgb)).cpu()
         full = scaled(difference, (h, w))[0].permute(1, 2, 0).numpy()
@@ -233,10 +240,12 @@ class DeOldify:
         return (rgb * np.float32(255.0)).astype(np.uint8)
 
 
-def _coloured(network: Placed[Generator], grey: Tensor, layout: torch.memory_format = FAST) -> Tensor:
+def _coloured(
+    network: Placed[Generator], grey: Tensor, layout: torch.memory_format = FAST, way: str = "float32"
+) -> Tensor:
     """R'G'B' [(1, 3, S, S) float32 [0, 1]] of three equal planes of the same kind."""
     with torch.inference_mode():
-        y = network((grey - _MEAN) / _STD, layout=layout)
+        y = network((grey - _MEAN) / _STD, layout=layout, way=way)
         return (y * _STD + _MEAN).clamp(0.0, 1.0)
 
 

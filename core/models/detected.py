@@ -86,6 +86,7 @@ class Detected:
             (ModelFile(self.file, ""),),
             "Lanczos resampling is used",
             detected=True,
+            full="which half precision it stands was not measured",
         )
 
 
@@ -181,6 +182,7 @@ def load(found: Detected, folder: Path | None = None, *, device: str | None = No
         fingerprint=fingerprint(*CODE, importlib.metadata.version("spandrel"), identity_of(path)),
         scale=found.scale,
         tiling=None,
+        layout=torch.contiguous_format,  # which others than its authors' program has, its code may not stand
         device=device,
     )
 

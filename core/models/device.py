@@ -1,4 +1,9 @@
-"""Where networks run: chosen once, at the door, by name; nothing in the house names a device of its own accord."""
+"""Where networks run: chosen once, at the door, by name; nothing in the house names a device of its own accord.
+
+And what float32 means there: on a GPU torch by itself rounds what convolutions are given to TF32, ten bits, whose
+pictures are not those of a processor. Here float32 is float32; what shall be faster runs at half precision, and its
+fingerprint says so (`core.models.ways`).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,7 @@ def pick_device(name: str | None) -> torch.device:
     name = (name or "auto").lower()
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return _exact(torch.device("cuda"))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, number = name.partition(":")
     if kind not in NAMES[1:] or (number and not (kind == "cuda" and number.isdigit())):
@@ -33,7 +38,15 @@ def pick_device(name: str | None) -> torch.device:
         raise InputError(f"device {name!r}: this machine has no such CUDA device; use auto or cpu")
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError("device 'mps': this machine has none; use auto or cpu")
-    return torch.device(name)
+    return _exact(torch.device(name))
+
+
+def _exact(device: torch.device) -> torch.device:
+    """The device, its float32 not rounded to TF32 in any network of this process."""
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
+    return device
 
 
 def set_threads(count: int | None = None) -> int:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.deform import deform_conv
+from core.models.tensors import unrounded
 
 SLOPE = 0.1  # of the leaky ReLU below zero
 LEVELS = 3
@@ -258,11 +259,11 @@ class EDVR(nn.Module):
         y = self.reconstruction(feature)
         y = _leaky(F.pixel_shuffle(self.upconv1(y), 2))
         y = _leaky(F.pixel_shuffle(self.upconv2(y), 2))
-        y = self.conv_last(_leaky(self.conv_hr(y)))
+        y = unrounded(self.conv_last, _leaky(self.conv_hr(y)))
         frame = x[:, centre]
         if not self.layout.full_size:
             frame = F.interpolate(frame, scale_factor=4, mode="bilinear", align_corners=False)
-        return cast(Tensor, y + frame)
+        return y + frame
 
     def _features(self, frames: Tensor) -> list[Tensor]:
         """Features of each frame at three levels, finest first."""

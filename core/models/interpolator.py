@@ -25,10 +25,12 @@ from core.models.once import Once
 from core.models.recent import Recent
 from core.models.shelf import find
 from core.models.tiling import is_out_of_memory
+from core.models.ways import choose_published, in_way, running
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
 N = TypeVar("N")
+TYPICAL = 128  # side of the pictures by which the clock chooses how a network runs  [px]
 
 # Most that is kept of what was found in a pair of pictures; at full HD DAIN's is six tenths of it  [bytes].
 KEPT_BYTES = 1 << 30
@@ -44,8 +46,10 @@ class NetworkInterpolator(ABC, Generic[N]):
 
     Attributes:
         name: the word people choose it by, and its card's id.
+        halves: which half precisions it stands, as its card says.
         version: raised whenever the same weights give another answer.
-        fingerprint: of weights and version; for cache keys.
+        way: how it runs (see `core.models.ways`).
+        fingerprint: of weights, version and way; for cache keys.
 
     Raises:
         InputError: there is no such device.
@@ -53,14 +57,19 @@ class NetworkInterpolator(ABC, Generic[N]):
 
     name: ClassVar[str]
     version: ClassVar[int]
+    halves: ClassVar[Sequence[str]] = ()
 
     def __init__(self, network: Callable[[], N], *, weights: str, device: str | None = None) -> None:
-        self.fingerprint = fingerprint(self.name, self.version, weights)
         self._device = pick_device(device)
         self._network = Once(network)
         self._lock = threading.Lock()
         self._pair: tuple[Array, Array] | None = None
         self._found = Recent(0)
+        self._kept_bytes = 0  # nothing while the clock decides: it is to time all of the work, each way by itself
+        self.way = "float32"
+        self.way = choose_published(self.halves, self._typical, self._device, self.name)
+        self.fingerprint = in_way(fingerprint(self.name, self.version, weights), self.way)
+        self._pair = None
         self._kept_bytes = KEPT_BYTES
         self._too_much: dict[float, int] = {}  # way to the least picture that it had no memory for  [px]
 
@@ -161,6 +170,11 @@ class NetworkInterpolator(ABC, Generic[N]):
             )
         return made, self.said(least) if larger else ""
 
+    def _typical(self) -> Array:
+        """Work as pictures make it."""
+        grey = np.full((TYPICAL, TYPICAL, 3), 0.5, np.float32)
+        return self.made(grey, grey, 0.5, self.ways(TYPICAL, TYPICAL)[0])
+
     def _tried(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array | None:
         """The picture, or None where memory ends even though nothing is kept in it."""
         made = self._attempted(rgb_a, rgb_b, t, way)
@@ -175,7 +189,7 @@ class NetworkInterpolator(ABC, Generic[N]):
     def _attempted(self, rgb_a: Array, rgb_b: Array, t: float, way: float) -> Array | None:
         """The picture, or None where memory ends."""
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), running(self.way, self._device):
                 return self.made(rgb_a, rgb_b, t, way)
         except RuntimeError as error:
             if not is_out_of_memory(error):

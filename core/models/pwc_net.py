@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.dain_ops import correlation, warp_features
+from core.models.tensors import unrounded
 
 WIDTHS = (16, 32, 64, 96, 128, 196)  # of the features at half size, a quarter, ... a sixty-fourth
 FINEST, COARSEST = 2, 6  # levels at which flow is estimated; the finest is a quarter of the size
@@ -83,12 +84,13 @@ class PWCNet(nn.Module):
                 x = torch.cat([F.leaky_relu(correlation(one, moved, REACH), 0.1), one, flow, carried], dim=1)
             for place in range(len(DENSE)):
                 x = torch.cat([self._at(f"conv{level}_{place}", x), x], dim=1)
-            flow = self._at(f"predict_flow{level}", x)
+            flow = unrounded(self.get_submodule(f"predict_flow{level}"), x)
             if level > FINEST:
-                flow, carried = self._at(f"deconv{level}", flow), self._at(f"upfeat{level}", x)
-        for place in range(1, len(CONTEXT) + 2):
+                flow = unrounded(self.get_submodule(f"deconv{level}"), flow)
+                carried = self._at(f"upfeat{level}", x)
+        for place in range(1, len(CONTEXT) + 1):
             x = self._at(f"dc_conv{place}", x)
-        return flow + x
+        return flow + unrounded(self.get_submodule(f"dc_conv{len(CONTEXT) + 1}"), x)
 
     def _pyramid(self, picture: Tensor) -> list[Tensor]:
         levels = []

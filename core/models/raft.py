@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +24,8 @@ from core.models.checkpoint import check_for, identity_of, read_network
 from core.models.device import pick_device
 from core.models.once import Once
 from core.models.raft_net import LARGE, LEAST_SIDE, RAFT, SMALL, STRIDE, Layout
-from core.models.shelf import find
+from core.models.shelf import card_of, find
+from core.models.ways import choose_published, held, in_way, running
 
 Plane = NDArray[np.float32]
 
@@ -43,16 +45,17 @@ class RaftFlow:
         device: as `core.models.device.pick_device` takes it
 
     Raises:
-        InputError: there is no such device.
+        InputError: there is no such device, or the environment asks for a way that is not known.
         ModelMissingError: the checkpoint is not there.
     """
 
     def __init__(self, name: str = "raft-large", folder: Path | None = None, *, device: str | None = None) -> None:
         self.name = name
         self._path = find(name, folder)
-        self.fingerprint = fingerprint("raft", VERSION, name, identity_of(self._path), UPDATES)
         self._device = pick_device(device)
         self._network = Once(lambda: read_network(partial(RAFT, LAYOUTS[name]), self._path).to(self._device))
+        self.way = choose_published(card_of(name).halves, self._typical, self._device, name)
+        self.fingerprint = in_way(fingerprint("raft", VERSION, name, identity_of(self._path), UPDATES), self.way)
 
     def pair(self, luma_a: Plane, luma_b: Plane) -> FlowPair:
         """Flow both ways between two frames, and its trust.
@@ -70,12 +73,17 @@ class RaftFlow:
         a, b = match_gain(luma_a, luma_b)
         h, w = a.shape
         frames, (top, left) = _padded(torch.cat([_picture(a), _picture(b)]))
-        with torch.inference_mode():
+        with torch.inference_mode(), running(self.way, self._device):
             frames = frames.to(self._device)
-            both = self._network()(frames, frames.flip(0), UPDATES)
+            both = held(self._network()(frames, frames.flip(0), UPDATES), self.way, self.name)
             both = both[..., top : top + h, left : left + w].permute(0, 2, 3, 1).cpu().contiguous()
         forward, backward = both.numpy()
         return with_trust(a, b, forward, backward)
+
+    def _typical(self) -> Tensor:
+        """Work as a pair of frames makes it."""
+        frames = torch.zeros(2, 3, LEAST_SIDE, LEAST_SIDE, device=self._device)
+        return cast(Tensor, self._network()(frames, frames, UPDATES))
 
 
 def register(plugins: Plugins) -> None:

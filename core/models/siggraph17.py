@@ -33,8 +33,9 @@ from core.models.colouriser import check_luma, working_size
 from core.models.device import pick_device
 from core.models.once import Once
 from core.models.placed import Placed
-from core.models.shelf import find
+from core.models.shelf import card_of, find
 from core.models.siggraph17_net import BINS, CELL, UserGuided, planes
+from core.models.ways import choose_published, in_way
 
 Plane = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -66,7 +67,8 @@ class SIGGRAPH17:
 
     Attributes:
         name: ``siggraph17``.
-        fingerprint: of weights, mask convention and this module's version; for cache keys.
+        way: how it runs, but for `faithful`, which is the published program's (see `core.models.ways`).
+        fingerprint: of weights, mask convention, this module's version and the way; for cache keys.
         automatic_long_side: of the pictures it works on; larger ones are brought down to it.
 
     Raises:
@@ -85,9 +87,13 @@ class SIGGRAPH17:
         device: str | None = None,
     ) -> None:
         self.centre = centre
-        self.fingerprint = fingerprint("siggraph17", VERSION, weights, centre)
-        self._network = Placed(self.name, make, pick_device(device))
+        where = pick_device(device)
+        self._network = Placed(self.name, make, where)
         self._bins = Once(self._laid_out)
+        flat = np.full((SIZE, SIZE), TOLD_LUMA, np.float32)
+        halves = card_of(self.name).halves
+        self.way = choose_published(halves, lambda: self._answer(flat, way="float32"), where, self.name)
+        self.fingerprint = in_way(fingerprint("siggraph17", VERSION, weights, centre), self.way)
 
     @classmethod
     def load(cls, folder: Path | None = None, *, device: str | None = None) -> SIGGRAPH17:
@@ -219,16 +225,18 @@ class SIGGRAPH17:
 
         Source: Zhang et al. 2017, the authors' demonstration without hints.
         """
-        ab = torch.from_numpy(self._answer(squeeze(rgb))).permute(2, 0, 1)[None]
+        ab = torch.from_numpy(self._answer(squeeze(rgb), way="float32")).permute(2, 0, 1)[None]
         large = F.interpolate(ab, rgb.shape[:2], mode="bilinear", align_corners=False)[0].permute(1, 2, 0).numpy()
         lab = np.concatenate([rgb2lab(rgb)[..., :1], large], axis=-1)  # type: ignore[no-untyped-call]
         return np.asarray(lab2rgb(lab), np.float32)  # type: ignore[no-untyped-call]
 
-    def _answer(self, luma: Plane, ab: Plane | None = None, mask: Plane | None = None) -> Plane:
+    def _answer(
+        self, luma: Plane, ab: Plane | None = None, mask: Plane | None = None, *, way: str | None = None
+    ) -> Plane:
         """The network's chroma, of its luma's size; ``ab`` is 0 where ``mask`` is  [(h, w, 2) float32 a* b*]."""
         h, w = luma.shape
         with torch.inference_mode():
-            answer = self._network(self._planes(luma, ab, mask))[0, :, :h, :w]
+            answer = self._network(self._planes(luma, ab, mask), way=way or self.way)[0, :, :h, :w]
         return np.ascontiguousarray(answer.permute(1, 2, 0).numpy())
 
     def _odds(self, luma: Plane, ab: Plane | None = None, mask: Plane | None = None) -> Plane:

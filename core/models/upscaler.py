@@ -24,11 +24,14 @@ from core.film.colour import as_grey, is_grey
 from core.models.checkpoint import Table, identity_of, read_network
 from core.models.device import pick_device
 from core.models.once import Once
-from core.models.shelf import find
+from core.models.placed import FAST
+from core.models.shelf import card_of, find
 from core.models.tiling import Tiling, is_out_of_memory, tiled
+from core.models.ways import choose_published, held, in_way, running
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float32]
+TYPICAL = 64  # side of the picture by which the clock chooses how a network runs  [px]
 
 
 @runtime_checkable
@@ -130,10 +133,16 @@ class NetworkUpscaler:
         scale: by how much the network enlarges.
         tiling: how large pictures are cut; None: as the network's own ``tiling`` says.
         radius: frames the network looks at to each side; 0: it takes one picture, not a sequence.
+        halves: which half precisions the network stands, as its card says.
+        layout: of its weights and of single pictures in memory. Channels last, convolutions take a tenth to a half less
+            on a CPU, and differ in the last bits only.
         device: as `core.models.device.pick_device` takes it.
 
+    Attributes:
+        way: how it runs (see `core.models.ways`); the fingerprint holds it.
+
     Raises:
-        InputError: there is no such device.
+        InputError: there is no such device, or the environment asks for a way that is not known.
     """
 
     def __init__(
@@ -145,15 +154,21 @@ class NetworkUpscaler:
         scale: int,
         tiling: Tiling | None,
         radius: int = 0,
+        halves: Sequence[str] = (),
+        layout: torch.memory_format = FAST,
         device: str | None = None,
     ) -> None:
         self.name = name
-        self.fingerprint = fingerprint
         self.scale = scale
         self.radius = radius
         self._tiling = self._usual = tiling
         self._device = pick_device(device)
-        self._network = Once(lambda: make().to(self._device).eval())
+        self._layout = layout
+        self._network: Once[nn.Module] = Once(
+            lambda: make().eval().to(self._device, memory_format=layout)  # type: ignore[call-overload]
+        )
+        self.way = choose_published(halves, self._typical, self._device, name)
+        self.fingerprint = in_way(fingerprint, self.way)
 
     def enlarge(self, frames: Sequence[Array], centre: int) -> Array:
         """As `Upscaler.enlarge`. Where the shot ends, `window_of` tells what a sequence is made of.
@@ -187,17 +202,25 @@ class NetworkUpscaler:
             self._tiling = self._usual = cast(Tiling, self._loaded().tiling)
         return self._tiling
 
+    def _typical(self) -> Tensor:
+        """Work as a picture makes it."""
+        shape = (2 * self.radius + 1, 3) if self.radius else (3,)
+        return cast(Tensor, self._network()(torch.zeros(1, *shape, TYPICAL, TYPICAL, device=self._device)))
+
     def _run(self, planes: Tensor) -> Tensor:
         """The network's answer on the CPU; in smaller parts from where memory ends."""
         network = self._loaded()
 
         def work(part: Tensor) -> Tensor:
-            return cast(Tensor, network(part.to(self._device)).cpu())
+            part = part.to(self._device)
+            if part.ndim == 4:
+                part = part.contiguous(memory_format=self._layout)
+            return held(network(part), self.way, self.name).cpu()
 
         while True:
             tiling = self._parts()
             try:
-                with torch.inference_mode():
+                with torch.inference_mode(), running(self.way, self._device):
                     return tiled(work, planes, tiling, self.scale)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
@@ -247,6 +270,7 @@ def load(variant: Published, folder: Path | None = None, *, device: str | None =
         scale=variant.scale,
         tiling=variant.tiling,
         radius=variant.radius,
+        halves=card_of(variant.name).halves,
         device=device,
     )
 

@@ -170,7 +170,7 @@ def source_timeline(clip: Clip, shots: tuple[Shot, ...]) -> Timeline:
 
 
 def lay_out(clip: Clip, shots: tuple[Shot, ...], recipe: Recipe, stages: Registry[Stage], device: str) -> Line:
-    """Bind a recipe to a film.
+    """Bind a recipe to a film, and to the device where its networks will run.
 
     Args:
         clip: the film.

@@ -81,7 +81,7 @@ class Upscale(StageBase):
         return made.at(params.denoise) if isinstance(made, Denoises) else made
 
     def key_parts(self, params: UpscaleParams, device: str | None = None) -> tuple[Any, ...]:
-        """The fingerprint of the network, which holds its weights' hash."""
+        """The fingerprint of the network, which holds its weights' hash and how it runs there."""
         upscaler = self.upscaler(params, device)
         return (upscaler.fingerprint,) if upscaler else ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.beside import PAIRS, Pair, compared, measure, picture, plain, run, summarise
+from bench.beside import ON_A_GPU, PAIRS, Pair, _sizes, compared, measure, picture, plain, run, summarise
 from core.errors import InputError
 from core.models.shelf import card_of
 
@@ -45,6 +45,7 @@ def test_a_stand_in_with_a_known_difference_is_reported_as_such(tmp_path, shown,
     assert case["size"] == "16x12"
     assert case["note"] == "a stand-in"
     assert case["ratio"] > 0
+    assert case["ours fps"] == pytest.approx(1 / case["ours s_per_frame"])
     assert summarise([case])["same"] == {"deoldify": same}
     assert "house_ratio" not in case
 
@@ -55,6 +56,26 @@ def test_the_house_road_is_timed_and_leaves_no_picture(tmp_path, shown):
     assert case["same"]
     assert summarise([case])["house_ratio"] == {"deoldify": case["house_ratio"]}
     assert case["house_ratio"] > 0
+
+
+def test_on_a_gpu_the_clock_tells_the_ratio(tmp_path, shown):
+    pair = Pair("deoldify", "DeOldify", "nowhere")
+    sides = program(tmp_path, theirs=0, again=0), program(tmp_path, ours=0)
+    case = measure(pair, shown, *sides, tmp_path, rounds=1, on_clock=True)
+    assert case["ratio"] == case["clock_ratio"]
+    large = case | {"size": "32x24"}
+    assert set(summarise([case, large])["ratio"]) == {"deoldify 16x12", "deoldify 32x24"}
+
+
+def test_sizes_are_each_models_own_on_a_processor_and_a_films_on_a_gpu(tmp_path):
+    assert _sizes(None, "cpu") == (None,)
+    assert _sizes(None, "cuda:0") == ON_A_GPU == ((480, 640), (1080, 1920))
+    assert _sizes("320x240", "cpu") == ((240, 320),)
+    for wrong in ("320", "0x0", "32x240", "axb"):
+        with pytest.raises(InputError, match=r"bench beside: --size .*: expected e\.g\. 640x480"):
+            run(reference=tmp_path, size=wrong)
+    with pytest.raises(InputError, match="device"):
+        run(reference=tmp_path, device="cuda:99")
 
 
 def test_a_side_that_cannot_start_is_missing_with_its_line(tmp_path, shown):
@@ -110,3 +131,7 @@ def test_what_is_shown_is_in_colour_and_moves_where_a_few_are_shown():
     assert few.shape == (5, 96, 128, 3)
     np.testing.assert_array_equal(few[1][:, :-2], few[0][:, 2:])
     assert plain(few, (384, 512)).shape == (384, 512, 3)
+    assert picture("ddcolor", (90, 160)).shape == (90, 160, 3)
+    few = picture("edvr", (90, 160))
+    assert few.shape == (5, 90, 160, 3)
+    np.testing.assert_array_equal(few[1][:, :-2], few[0][:, 2:])

@@ -7,6 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from core.models import checkpoint
+from core.models.device import pick_device
+from tests.parity import DEVICES
+
+
+@pytest.fixture(scope="module", params=DEVICES)
+def device(request: pytest.FixtureRequest) -> str:
+    """Each device on which recorded numbers must come out; a GPU's at float32, not at TF32 (`core.models.device`)."""
+    return str(pick_device(request.param))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -68,8 +68,8 @@ OPS = {
 }
 
 
-def tensors(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+def tensors(arrays: dict[str, np.ndarray], device: str = "cpu") -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +78,13 @@ def recorded() -> Fixture:
 
 
 @pytest.fixture(scope="module")
-def model(recorded, tmp_path_factory) -> Dain:
+def model(recorded, device, tmp_path_factory) -> Dain:
     """DAIN with the recorded weights, by way of a file as its authors publish it: bare, of the old kind."""
     warm_up()
     folder = tmp_path_factory.mktemp("models")
     path = folder / "best.pth"
     torch.save(recorded.weights(), path, _use_new_zipfile_serialization=False)
-    made = Dain.load(folder, device="cpu")
+    made = Dain.load(folder, device=device)
     made._network()
     path.unlink()
     return made
@@ -97,15 +97,15 @@ def test_every_recorded_operator_is_compared():
 
 @needs_parity
 @pytest.mark.parametrize("op", OPS)
-def test_an_operator_gives_the_recorded_numbers(op):
+def test_an_operator_gives_the_recorded_numbers(op, device):
     fixture = Fixture("dain_ops")
     cases = [c for c in fixture.config["cases"] if c["args"]["op"] == op]
     assert cases
     for case in cases:
         given, wanted, limits = fixture.case(case["name"])
-        got = OPS[op](case["args"], tensors(given))
+        got = OPS[op](case["args"], tensors(given, device))
         for name, tensor in zip(wanted, got if isinstance(got, tuple) else (got,), strict=True):
-            within(tensor.numpy(), wanted[name], limits[name])
+            within(tensor.cpu().numpy(), wanted[name], limits[name])
 
 
 @needs_parity
@@ -117,9 +117,9 @@ def test_names_and_shapes_are_the_published_ones(recorded):
 
 
 @needs_parity
-def test_the_network_gives_the_recorded_numbers_from_end_to_end(model, recorded):
+def test_the_network_gives_the_recorded_numbers_from_end_to_end(model, recorded, device):
     given, wanted, limits = recorded.case("t050")
-    net, frames = model._network(), tensors(given)
+    net, frames = model._network(), tensors(given, device)
     with torch.inference_mode():
         seen = net.look(frames["frame0"], frames["frame1"])
         made = net.make(seen, 0.5)
@@ -138,26 +138,26 @@ def test_the_network_gives_the_recorded_numbers_from_end_to_end(model, recorded)
     }
     assert set(got) == set(wanted)
     for name, tensor in got.items():
-        within(tensor.numpy(), wanted[name], limits[name])
+        within(tensor.cpu().numpy(), wanted[name], limits[name])
 
 
 @needs_parity
 @pytest.mark.slow
-def test_the_network_gives_the_recorded_numbers_at_any_time(model, recorded):
+def test_the_network_gives_the_recorded_numbers_at_any_time(model, recorded, device):
     """From the recorded flow and depth on: a vector that ends a millionth beside a cell's border takes another cell."""
     given, wanted, limits = recorded.case("t025")
-    net, frames = model._network(), tensors(given)
+    net, frames = model._network(), tensors(given, device)
     with torch.inference_mode():
         seen = net.look(frames["frame0"], frames["frame1"])
         first = {"log_depth": torch.cat(seen.log_depth)}
         first |= {"flow01_quarter": seen.flows[0], "flow10_quarter": seen.flows[1]}
         for name, tensor in first.items():
-            within(tensor.numpy(), wanted[name], limits[name])
-        seen = as_recorded(seen, tensors(wanted))
+            within(tensor.cpu().numpy(), wanted[name], limits[name])
+        seen = as_recorded(seen, tensors(wanted, device))
         for place, t in enumerate((0.25, 0.5, 0.75)):
             made = net.make(seen, t)
             for name, tensor in (("flow01_projected", made.flows[0]), ("rectified", made.picture)):
-                within(tensor.numpy(), wanted[f"{name}_{place}"], limits[f"{name}_{place}"])
+                within(tensor.cpu().numpy(), wanted[f"{name}_{place}"], limits[f"{name}_{place}"])
 
 
 def as_recorded(seen: Seen, wanted: dict[str, torch.Tensor]) -> Seen:

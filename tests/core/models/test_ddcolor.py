@@ -27,22 +27,22 @@ KINDS = [
 ]
 
 
-def loaded(kind: str, name: str, file: str, folder: Path) -> DDColor:
+def loaded(kind: str, name: str, file: str, folder: Path, device: str) -> DDColor:
     """The recorded weights, by way of a file as the authors publish it."""
     warm_up()
     recorded = Fixture(f"ddcolor_{kind}")
     torch.save({"params": recorded.weights() | HEAD}, folder / file)
     size = next(c for c in recorded.config["cases"] if c["name"] == "pipeline")["args"]["input_size"]
-    model = DDColor.load(name, folder, size=size, device="cpu")
+    model = DDColor.load(name, folder, size=size, device=device)
     assert model._network.network
     (folder / file).unlink()
     return model
 
 
 @pytest.fixture(scope="module")
-def model(request, tmp_path_factory) -> tuple[Fixture, DDColor]:
+def model(request, device, tmp_path_factory) -> tuple[Fixture, DDColor]:
     kind, name, file = request.param
-    return Fixture(f"ddcolor_{kind}"), loaded(kind, name, file, tmp_path_factory.mktemp(kind))
+    return Fixture(f"ddcolor_{kind}"), loaded(kind, name, file, tmp_path_factory.mktemp(kind), device)
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +73,12 @@ def test_names_and_shapes_are_the_published_ones(kind):
 
 @needs_parity
 @each_kind
-def test_the_recorded_numbers(model):
+def test_the_recorded_numbers(model, device):
     recorded, colouriser = model
     for case in ("net64", "net64x96"):
         given, wanted, limits = recorded.case(case)
         with torch.inference_mode():
-            got = colouriser._network(torch.from_numpy(given["x"])).numpy()
+            got = colouriser._network(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
         within(got, wanted["y"], limits["y"])
 
 

@@ -26,7 +26,7 @@ def recorded() -> Fixture:
 
 
 @pytest.fixture(scope="module")
-def artistic(recorded, tmp_path_factory) -> DeOldify:
+def artistic(recorded, device, tmp_path_factory) -> DeOldify:
     """The artistic generator with the recorded weights, by way of a file as its authors publish it."""
     warm_up()
     folder = tmp_path_factory.mktemp("models")
@@ -34,7 +34,7 @@ def artistic(recorded, tmp_path_factory) -> DeOldify:
     torch.save(
         {"model": recorded.weights(), "opt": {"lr": slice(0.1, 0.2)}}, path, _use_new_zipfile_serialization=False
     )
-    made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device="cpu")
+    made = DeOldify.load("deoldify-artistic", folder, render_factor=8, device=device)
     assert made._network.network.training is False  # read now, before its file is gone
     path.unlink()
     return made
@@ -64,10 +64,10 @@ def test_names_and_shapes_are_the_published_ones(kind):
 
 @needs_parity
 @pytest.mark.parametrize("case", ["net112", "net128", "net96x128"])
-def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, case):
+def test_the_artistic_network_gives_the_recorded_numbers(artistic, recorded, device, case):
     given, wanted, limits = recorded.case(case)
     with torch.inference_mode():
-        got = artistic._network(torch.from_numpy(given["x"])).numpy()
+        got = artistic._network(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
     within(got, wanted["y"], limits["y"])
 
 
@@ -89,22 +89,22 @@ def the_faithful_road_is_the_recorded_one(made: DeOldify, recorded: Fixture, fac
 
 
 @pytest.fixture(scope="module")
-def video() -> DeOldify:
+def video(device) -> DeOldify:
     """The video generator with the recorded weights."""
     warm_up()
     with torch.device("meta"):
         net = Generator("wide")
     load_into(net, Fixture(FIXTURES["wide"]).weights(), where="fixture")
-    return DeOldify(lambda: net, name="deoldify", weights="fixture", render_factor=8, device="cpu")
+    return DeOldify(lambda: net, name="deoldify", weights="fixture", render_factor=8, device=device)
 
 
 @needs_parity
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["net112", "net128", "net96x128"])
-def test_the_video_network_gives_the_recorded_numbers(video, case):
+def test_the_video_network_gives_the_recorded_numbers(video, device, case):
     given, wanted, limits = Fixture(FIXTURES["wide"]).case(case)
     with torch.inference_mode():
-        got = video._network(torch.from_numpy(given["x"])).numpy()
+        got = video._network(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
     within(got, wanted["y"], limits["y"])
 
 

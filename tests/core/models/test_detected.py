@@ -96,6 +96,12 @@ def by_itself(table: Table, rgb: np.ndarray[Any, np.dtype[np.float32]]) -> np.nd
     return spandrel.ModelLoader("cpu").load_from_state_dict(dict(table)).eval()(planes)[0].permute(1, 2, 0).numpy()
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Networks draw their first weights when they are made."""
+    torch.manual_seed(1)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POCHOIR_MODELS", str(tmp_path / "models"))

@@ -37,11 +37,11 @@ LISTED = {
 
 @needs_parity
 @pytest.mark.parametrize("case", ["g1", "g8"])
-def test_deformable_convolution_gives_the_recorded_numbers(case):
+def test_deformable_convolution_gives_the_recorded_numbers(case, device):
     given, wanted, limits = Fixture("dcn_v2_op").case(case)
-    parts = [torch.from_numpy(given[k]) for k in ("x", "offset", "mask", "weight", "bias")]
+    parts = [torch.from_numpy(given[k]).to(device) for k in ("x", "offset", "mask", "weight", "bias")]
     for convolve in (deform_conv, plain_deform_conv):
-        within(convolve(*parts).numpy(), wanted["y"], limits["y"])
+        within(convolve(*parts).cpu().numpy(), wanted["y"], limits["y"])
 
 
 def random_parts(groups: int = 2, reach: float = 3.0) -> list[torch.Tensor]:
@@ -124,14 +124,14 @@ def test_the_large_ones_differ_from_the_medium_one_as_their_authors_say(name):
         ("edvr_l_deblur", "edvr-deblur"),
     ],
 )
-def test_a_published_file_gives_the_recorded_numbers(name, variant, tmp_path):
+def test_a_published_file_gives_the_recorded_numbers(name, variant, device, tmp_path):
     warm_up()
     fixture = Fixture(name)
     torch.save({"params": fixture.weights()}, tmp_path / card_of(variant).files[0].name)
     given, wanted, limits = fixture.case("case0")
-    made = load(VARIANTS[variant], tmp_path, device="cpu")
+    made = load(VARIANTS[variant], tmp_path, device=device)
     with torch.inference_mode():
-        got = made._network()(torch.from_numpy(given["x"])).numpy()
+        got = made._network()(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
     within(got, wanted["y"], limits["y"])
     # The whole road: frames as the program holds them, the answer clipped to its range.
     frames = [np.ascontiguousarray(frame.transpose(1, 2, 0)) for frame in given["x"][0]]

@@ -15,7 +15,7 @@ from core.errors import PochoirError
 from core.film.shot import Shot
 from core.film.timebase import FrameRange
 from core.interpolate import FallsShort, Interpolate, InterpolateParams
-from core.models import dain
+from core.models import dain, ways
 from core.models.dain import Dain
 from core.models.dain_net import DainNet
 from core.models.drawn import QUIET, drawn
@@ -185,7 +185,7 @@ def test_fingerprints_are_those_of_frames_in_caches():
     from core.contract.fingerprint import fingerprint
 
     assert Dain(lambda: Mix(0, OUT_OF_MEMORY[0]), weights="x", device="cpu").fingerprint == fingerprint("dain", 1, "x")
-    assert Rife(PaperNet, weights="x", device="cpu").fingerprint == fingerprint("rife", 1, "x")
+    assert Rife(PaperNet, weights="x", device="cpu").fingerprint == fingerprint("rife", 2, "x")
 
 
 def counted(network: torch.nn.Module, *names: str) -> dict[str, int]:
@@ -244,6 +244,23 @@ def test_halving_comes_back_to_pictures_it_has_made():
     for t, picture in zip((0.25, 0.5, 0.75), made, strict=True):
         assert np.array_equal(picture, Rife(lambda: net, weights="x", device="cpu").between(a, b, t))
     assert calls["unet"] == 3 + 2 + 1 + 2
+
+
+def test_what_the_clock_is_shown_is_looked_at_anew_each_time_and_not_kept(monkeypatch):
+    """Else the second way would be timed on what the first found."""
+    monkeypatch.delenv(ways.VARIABLE, raising=False)
+    monkeypatch.setattr(ways, "has_units", lambda device, half="bfloat16": half == "bfloat16")
+    monkeypatch.setattr(ways, "remembered", lambda device, model: None)
+    monkeypatch.setattr(ways, "remember", lambda way, device, model: None)
+    net = drawn(lambda: IFNet(V4_25), 0)
+    calls = counted(net, "encode")
+    model = Rife(lambda: net, weights="x", device="cpu")
+    assert calls == {"encode": 2 * 2 * (1 + ways.ROUNDS)}
+    assert model._pair is None
+    a, b = pair(30, 40)
+    calls["encode"] = 0
+    model.between(a, b, 0.25), model.between(a, b, 0.75)
+    assert calls == {"encode": 2}
 
 
 def test_pairs_that_alternate_and_threads_get_their_own_pictures():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import ClassVar
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import PochoirError
+from core.models import placed
 from core.models.ddcolor import DDColor
 from core.models.deoldify import DeOldify
 from core.models.placed import Placed
@@ -64,6 +66,38 @@ def test_from_where_memory_ends_it_runs_on_the_cpu_and_says_so_once(error, caplo
     assert [r.getMessage() for r in caplog.records] == [
         "thing: out of memory on meta; going on on the CPU, more slowly"
     ]
+
+
+def test_it_runs_in_the_way_asked_for_and_at_float32_on_the_cpu_it_fell_back_to(monkeypatch):
+    ran: list[tuple[str, str]] = []
+
+    def running(way, device):
+        ran.append((way, device.type))
+        return nullcontext()
+
+    monkeypatch.setattr(placed, "running", running)
+    network = Placed("thing", lambda: Doubles(SAID[0]), ELSEWHERE)
+    for _ in range(2):
+        assert torch.equal(network(ONE, way="bfloat16"), 2 * ONE)
+    Placed("thing", lambda: Doubles(SAID[0]), torch.device("cpu"))(ONE, way="bfloat16")
+    network(ONE)
+    assert ran == [
+        ("bfloat16", "meta"),
+        ("float32", "cpu"),
+        ("float32", "cpu"),
+        ("bfloat16", "cpu"),
+        ("float32", "cpu"),
+    ]
+
+
+def test_at_half_precision_it_answers_at_float32():
+    network = Placed("thing", lambda: nn.Linear(4, 4).requires_grad_(False), torch.device("cpu"))
+    x = torch.linspace(0, 1, 4).reshape(1, 1, 1, 4)
+    full, half = network(x), network(x, way="bfloat16")
+    assert half.dtype == torch.float32
+    assert not torch.equal(full, half)
+    assert torch.equal(half, half.bfloat16().float())
+    assert torch.equal(network(x, layout=torch.contiguous_format), full)
 
 
 def test_the_device_may_lack_memory_for_the_weights_themselves():

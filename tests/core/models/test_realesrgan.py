@@ -51,15 +51,15 @@ def test_names_and_shapes_are_the_published_ones(name):
 
 @needs_parity
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_file_gives_the_recorded_numbers(name, tmp_path):
+def test_a_published_file_gives_the_recorded_numbers(name, device, tmp_path):
     warm_up()
     fixture = Fixture(name)
     upscaler, file, layout = PUBLISHED[name]
     torch.save(layout(fixture.weights()), tmp_path / file)
     given, wanted, limits = fixture.case("case0")
-    made = load(VARIANTS[upscaler], tmp_path, device="cpu")
+    made = load(VARIANTS[upscaler], tmp_path, device=device)
     with torch.inference_mode():
-        got = made._network()(torch.from_numpy(given["x"])).numpy()
+        got = made._network()(torch.from_numpy(given["x"]).to(device)).cpu().numpy()
     within(got, wanted["y"], limits["y"])
     # The whole road: a picture as the program holds it, the answer clipped to its range.
     picture = np.ascontiguousarray(given["x"][0].transpose(1, 2, 0))

@@ -45,14 +45,14 @@ def test_names_and_shapes_are_the_published_ones(version):
 
 @needs_parity
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_network_gives_the_recorded_numbers(version, tmp_path):
+def test_the_network_gives_the_recorded_numbers(version, device, tmp_path):
     warm_up()
     fixture = Fixture(version)
     published(fixture, tmp_path)
-    network = Rife.load(tmp_path, device="cpu")._network()
+    network = Rife.load(tmp_path, device=device)._network()
     for case in fixture.config["cases"]:
         given, wanted, limits = fixture.case(case["name"])
-        first, second = (torch.from_numpy(given[name]) for name in ("frame0", "frame1"))
+        first, second = (torch.from_numpy(given[name]).to(device) for name in ("frame0", "frame1"))
         with torch.inference_mode():
             if isinstance(network, PaperNet):
                 scale = 4 / case["args"]["scale_list"][0]
@@ -61,7 +61,7 @@ def test_the_network_gives_the_recorded_numbers(version, tmp_path):
                 got = {"y": network(first, second, case["args"]["timestep"], case["args"]["scale"])}
         assert set(got) == set(wanted)
         for name, tensor in got.items():
-            within(tensor.numpy(), wanted[name], limits[name])
+            within(tensor.cpu().numpy(), wanted[name], limits[name])
 
 
 @needs_parity

@@ -36,16 +36,16 @@ def published(recorded, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(published) -> SIGGRAPH17:
-    return SIGGRAPH17.load(published.parent, device="cpu")
+def model(published, device) -> SIGGRAPH17:
+    return SIGGRAPH17.load(published.parent, device=device)
 
 
 @pytest.fixture(scope="module")
-def retrained(published, tmp_path_factory) -> SIGGRAPH17:
+def retrained(published, device, tmp_path_factory) -> SIGGRAPH17:
     """The same weights under the name of the retrained file."""
     path = tmp_path_factory.mktemp("retrained") / "pytorch.pth"
     path.hardlink_to(published)
-    return SIGGRAPH17.load(path.parent, device="cpu")
+    return SIGGRAPH17.load(path.parent, device=device)
 
 
 @pytest.fixture(scope="module")
@@ -68,25 +68,25 @@ def test_names_and_shapes_are_the_published_ones(recorded):
     assert {k: tuple(v.shape) for k, v in net.state_dict().items()} == published
 
 
-def shown(given: dict[str, np.ndarray], centre: float) -> torch.Tensor:
-    return planes(*(torch.from_numpy(given[k]) for k in ("L", "ab_hint", "mask")), centre=centre)
+def shown(given: dict[str, np.ndarray], centre: float, device: str) -> torch.Tensor:
+    return planes(*(torch.from_numpy(given[k]).to(device) for k in ("L", "ab_hint", "mask")), centre=centre)
 
 
 @needs_parity
 @pytest.mark.parametrize("case", ["nohint", "hint", "hint_72x104", "hint_maskcent05"])
-def test_the_network_gives_the_recorded_chroma(model, retrained, recorded, case):
+def test_the_network_gives_the_recorded_chroma(model, retrained, recorded, device, case):
     given, wanted, limits = recorded.case(case)
     speaker = retrained if case == "hint_maskcent05" else model
     with torch.inference_mode():
-        got = speaker._network(shown(given, speaker.centre)).numpy()
+        got = speaker._network(shown(given, speaker.centre, device)).cpu().numpy()
     within(got, wanted["ab"], limits["ab"])
 
 
 @needs_parity
-def test_the_network_gives_the_recorded_distribution(model, recorded):
+def test_the_network_gives_the_recorded_distribution(model, recorded, device):
     given, wanted, limits = recorded.case("hint")
     with torch.inference_mode():
-        logits = model._network.network.odds(shown(given, 0.0))
+        logits = model._network.run(lambda network, x: network.odds(x), shown(given, 0.0, device)).cpu()
     within(logits.numpy(), wanted["class_logits"], limits["class_logits"])
     within(torch.softmax(SOFTNESS * logits, 1).numpy(), wanted["dist_quarter"], limits["dist_quarter"])
 

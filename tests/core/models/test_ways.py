@@ -79,6 +79,43 @@ def test_what_won_is_remembered_for_this_machine_and_these_weights():
     assert ways.remembered(CPU, "weights a") is None
 
 
+def test_a_machine_is_measured_once_for_the_embedded_network_too(monkeypatch, narrow):
+    measured = []
+    seconds = {"float32": 1.0, "bfloat16": 0.2}
+    monkeypatch.setattr(ways, "has_units", lambda device: True)
+    monkeypatch.setattr(ways, "_seconds", lambda work, way, device: measured.append(way) or seconds[way])
+    first = EmbeddedColouriser("cpu", narrow)
+    seconds["bfloat16"] = 2.0  # under load it would be chosen otherwise
+    again = EmbeddedColouriser("cpu", narrow)
+    assert (first.way, again.fingerprint) == ("bfloat16", first.fingerprint)
+    assert measured == ["float32", "bfloat16"]
+    ways.remember("float32-compiled", CPU, first.identity)  # as `doctor --tune` does
+    assert EmbeddedColouriser("cpu", narrow).way == "float32-compiled"
+
+
+def test_of_two_that_measure_at_once_the_first_decides(monkeypatch):
+    monkeypatch.setattr(ways, "has_units", lambda device: True)
+
+    def seconds(work, way, device):
+        if way == "bfloat16":
+            ways.remember("float32", CPU, "w")  # another process is done now
+        return {"float32": 1.0, "bfloat16": 0.2}[way]
+
+    monkeypatch.setattr(ways, "_seconds", seconds)
+    assert ways.choose(lambda: None, CPU, "w") == ways.remembered(CPU, "w") == "float32"
+
+
+def test_where_nothing_can_be_kept_each_start_measures(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(ways.FOLDER_VARIABLE, str(tmp_path / "file" / "below"))
+    measured = []
+    monkeypatch.setattr(ways, "has_units", lambda device: True)
+    monkeypatch.setattr(ways, "_seconds", lambda work, way, device: measured.append(way) or len(measured))
+    for _ in range(2):
+        assert ways.choose(lambda: None, CPU, "w") == "float32"
+    assert len(measured) == 4
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}', "null"])
 def test_a_damaged_record_is_as_none(text):
     file = ways.record_file()
