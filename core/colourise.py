@@ -5,9 +5,10 @@ A frame's chroma is built in four steps, each at the smallest size that serves i
 1. the automatic chroma, steadied along motion (`core.render.automatic`);
 2. where hints speak, what they change is carried along the affinities that the network sees in the luma
    (`core.models.kriging`), so that what no hint touches stays as steady as it was;
-3. what that leaves off at the hints is closed about them by an edge-aware solver, and where a hint is certain
-   it is what it asks for, exactly;
-4. chroma comes up to the frame's size guided by its luma, and is fitted to what sRGB shows at that luma.
+3. what that leaves off at the hints is closed about them by an edge-aware solver;
+4. chroma comes up to the frame's size guided by its luma; over it, brought up in the same way, lies what hints say of
+   their own pixels, so that where a hint is certain it is what it asks for, exactly. All of it is fitted to what sRGB
+   shows at that luma.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from core.film.colour import join, luma_of
 from core.film.shot import Shot
 from core.film.timebase import FrameRange
 from core.flow import FlowPair
-from core.guided import upsample_chroma
+from core.guided import lay_over, upsample_chroma
 from core.models.colouriser import (
     WORKING_LONG_SIDE,
     AsPublished,
@@ -256,30 +257,30 @@ def conditioning(field: Field, size: tuple[int, int]) -> tuple[Array, Array]:
     return np.asarray(ab, np.float32), np.asarray(trust, np.float32)
 
 
-def hinted(luma: Array, automatic: Automatic, field: Field, carrier: Carries) -> Array:
-    """Chroma of a frame in which hints speak, at the field's size.
+def carried(automatic: Automatic, field: Field, carrier: Carries) -> Array:
+    """Chroma of a frame under what hints say beyond their own pixels, at the size at which they are carried.
 
     Args:
-        luma: L*                        [(h, w) float32 [0, 100]]
         automatic: the automatic pass of this frame.
-        field: what the hints say       [at (h, w)]
+        field: what the hints say.
         carrier: what carries them through the frame.
 
     Returns:
-        [(h, w, 2) float32 Lab a* b*]; equal to the field's chroma where its weight is 1
+        [(h, w, 2) float32 Lab a* b*]; the automatic chroma itself where no hint speaks beyond its own pixels
     """
     asked, trust = conditioning(field, (automatic.luma.shape[0], automatic.luma.shape[1]))
-    ab = carrier.carry(automatic.luma, automatic.ab, asked, trust)
-    ab = close_hints(automatic.luma, ab, asked, trust)
-    ab = upsample_chroma(automatic.luma, ab, luma)
-    weight = cv2.merge([field.weight, field.weight])  # NumPy is slow along an axis of two
-    return np.asarray(cv2.add(ab, cv2.multiply(weight, cv2.subtract(field.ab, ab))), np.float32)
+    if not trust.any():
+        return automatic.ab
+    return close_hints(automatic.luma, carrier.carry(automatic.luma, automatic.ab, asked, trust), asked, trust)
 
 
 def colourise_frame(
     luma_full: Array, automatic: Automatic, carrier: Carries, *, field: Field | None = None, luma: Array | None = None
 ) -> Array:
     """Chroma of one frame at its own size.
+
+    With hints or without, what they do not cover comes up to the frame in the same one way: what no hint touches is the
+    automatic pass bit for bit.
 
     Args:
         luma_full: L* of the frame                    [(H, W) float32 [0, 100]]
@@ -289,12 +290,14 @@ def colourise_frame(
         luma: L* at the field's size; made here where None  [(h, w) float32 [0, 100]]
 
     Returns:
-        [(H, W, 2) float32 Lab a* b*], not yet fitted to the gamut
+        [(H, W, 2) float32 Lab a* b*], not yet fitted to the gamut; the field's chroma where its weight is 1 all about
     """
+    ab = automatic.ab if field is None else carried(automatic, field, carrier)
+    ab = upsample_chroma(automatic.luma, ab, luma_full)
     if field is None:
-        return upsample_chroma(automatic.luma, automatic.ab, luma_full)
+        return ab
     guide = luma if luma is not None else resized(luma_full, (field.ab.shape[0], field.ab.shape[1]))
-    return upsample_chroma(guide, hinted(guide, automatic, field, carrier), luma_full)
+    return lay_over(guide, field.ab, field.weight, luma_full, ab)
 
 
 @dataclass(frozen=True)
@@ -319,7 +322,7 @@ class Colourise(StageBase):
     """Colour a film under the restorer's hints."""
 
     name: ClassVar[str] = "colourise"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     help: ClassVar[str] = "Colours the film: automatic where nobody has spoken, as asked where a hint has"
     Params: ClassVar[type] = ColouriseParams
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from skimage import data
 
+from core import guided
 from core.errors import ShapeError
 from core.film.colour import srgb_to_lab
-from core.guided import upsample_chroma
+from core.guided import lay_over, upsample_chroma
 
 
 def small(plane, size):
@@ -82,3 +83,37 @@ def test_misfitting_planes_are_refused():
     luma, ab = disc(40, 50)
     with pytest.raises(ShapeError, match="agree"):
         upsample_chroma(luma, ab[:-1], luma)
+
+
+def test_parts_fit_together_bit_for_bit(monkeypatch):
+    rng = np.random.default_rng(4)
+    luma = np.asarray(cv2.GaussianBlur(rng.uniform(0, 100, (180, 320)).astype(np.float32), (0, 0), 2))
+    guide = small(luma, (80, 60))
+    ab = np.asarray(cv2.GaussianBlur(rng.normal(0, 60, (60, 80, 2)).astype(np.float32), (0, 0), 2))
+    weight = np.asarray(cv2.GaussianBlur((rng.uniform(size=(60, 80)) > 0.9).astype(np.float32), (0, 0), 1))
+    made = []
+    for tile in ((500, 500), (64, 96)):
+        monkeypatch.setattr(guided, "TILE", tile)
+        up = upsample_chroma(guide, ab, luma)
+        made.append((up, lay_over(guide, -ab, weight, luma, up)))
+    assert np.array_equal(made[0][0], made[1][0])
+    assert np.array_equal(made[0][1], made[1][1])
+    assert not np.array_equal(*made[0])
+
+
+def test_what_is_laid_over_shows_by_its_weight_alone():
+    luma, ab = disc()
+    guide, top = small(luma, (80, 60)), np.full((60, 80, 2), (5.0, 60.0), np.float32)
+    weight = np.zeros((60, 80), np.float32)
+    weight[:, 40:] = 1
+    found = lay_over(guide, top, weight, luma, ab)
+    assert np.array_equal(found[:, :152], ab[:, :152])
+    assert np.abs(found[:, 168:] - top[0, 0]).max() < 1e-4
+    whole = lay_over(guide, top, np.ones_like(weight), luma, ab)
+    assert np.array_equal(whole, upsample_chroma(guide, top, luma))
+
+
+def test_misfitting_weight_is_refused():
+    luma, ab = disc(40, 50)
+    with pytest.raises(ShapeError, match="weight"):
+        lay_over(luma, ab, luma[:-1], luma, ab)
