@@ -14,6 +14,7 @@ import pytest
 from core.contract.recipe import Recipe, StageSpec
 from core.errors import HintError, InputError, ProjectError
 from hints.gestures import Stroke
+from hints.source import Carried
 from studio.session import Session
 
 WAIT = 60.0
@@ -265,6 +266,21 @@ def test_nothing_is_left_of_a_project_that_could_not_be_made(tmp_path, film, plu
     with pytest.raises(ProjectError, match="not an empty folder"):
         Session.create(film, film, recipe="colour", plugins=plugins)
     assert {p.name for p in tmp_path.iterdir()} <= {"film", "user-cache"}
+
+
+def test_counting_what_is_stale_composes_no_field(session, monkeypatch):
+    session.put_region({"id": "coat", "name": "Coat", "colour": "#8a4a3c"})
+    session.add_hint({"frame": 3, "kind": "region", "region": "coat"}, mask=makers.disc())
+    session.render()
+    composed = []
+    compose = Carried._composed
+    monkeypatch.setattr(
+        Carried, "_composed", lambda self, n, *args, **more: composed.append(n) or compose(self, n, *args, **more)
+    )
+    session.put_region({"id": "coat", "colour": "#2244aa"})
+    first, second = session.describe()["shots"]
+    assert (first["stale"], first["at_most"], second["stale"]) == (6, False, 0)
+    assert composed == []
 
 
 def test_importing_and_exporting_hints(session, tmp_path):
