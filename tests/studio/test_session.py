@@ -183,6 +183,27 @@ def test_one_region_many_hints(session):
     assert np.array_equal(session.hint_mask("h1"), makers.disc())
 
 
+def test_regions_of_one_name_are_one_thing(session):
+    for region_id, name in (("coat", "Coat"), ("coat2", "Coat"), ("hat", "Hat")):
+        session.put_region({"id": region_id, "name": name, "colour": "#4b5a3c"})
+
+    def colours():
+        return {region["id"]: region["colour"] for region in session.describe()["regions"]}
+
+    before = session.version
+    evidence = {"source": "tailor's book", "certainty": "documented", "author": "M."}
+    session.put_region({"id": "coat", "colour": "#5a3c4b", "evidence": evidence})
+    assert session.version == before + 1
+    assert colours() == {"coat": "#5a3c4b", "coat2": "#5a3c4b", "hat": "#4b5a3c"}
+    assert session.project.hints.region("coat2").evidence == session.project.hints.region("coat").evidence is not None
+    session.undo()
+    assert colours() == {"coat": "#4b5a3c", "coat2": "#4b5a3c", "hat": "#4b5a3c"}
+    assert session.project.hints.region("coat2").evidence is None
+    session.put_region({"id": "hat", "colour": "#101010"})
+    session.put_region({"id": "hat", "name": "Coat"})  # a name alone changes no colour
+    assert colours() == {"coat": "#4b5a3c", "coat2": "#4b5a3c", "hat": "#101010"}
+
+
 def test_everything_is_there_after_reopening_and_after_moving(session, plugins, tmp_path, film):
     session.add_hint(POINT)
     session.add_hint({"frame": 8, "kind": "neutral"}, mask=makers.disc())
