@@ -80,6 +80,7 @@ class Tracks:
         self.prepared = Prepared(ways.motion, ways.store, ways.flow_key, ways.looks)
         self._keys: dict[tuple[str, int, int], list[str]] = {}
         self._is_frame: dict[str, bool] = {}
+        self._there: dict[str, bool] = {}
         self._matches: dict[str, Elsewhere] = {}
         self._matching = threading.Lock()
 
@@ -107,14 +108,36 @@ class Tracks:
         # Beyond its end nothing was kept, because nothing is there.
         return NOTHING if end is not None and abs(n - track.keyframe) > int(end["frames"][0]) else None
 
+    def there(self, track: Track, n: int) -> bool:
+        """Whether anything of a track is on frame ``n`` of its reach; remembered, for keys ask it of every frame."""
+        key = self.key(track, n)
+        if key not in self._there:
+            self._there[key] = self.at(track, n) is not None
+        return self._there[key]
+
     def from_elsewhere(self, track: Track) -> bool:
         """Whether a track is of a reference that does not show its keyframe."""
         if track.hint.image is None:
             return False
+        is_frame = self._shows_its_frame(track)
+        if is_frame is None:
+            is_frame = shows(track.hint.image, self.ways.motion.luma(track.keyframe))
+            self._is_frame[self._match_key(track)] = is_frame
+            self.ways.store.put(self._shown_key(track), {"shows": np.array([is_frame], np.uint8)})
+        return not is_frame
+
+    def _shows_its_frame(self, track: Track) -> bool | None:
+        """Whether a reference shows its keyframe; None: that has yet to be looked at."""
         key = self._match_key(track)
         if key not in self._is_frame:
-            self._is_frame[key] = shows(track.hint.image, self.ways.motion.luma(track.keyframe))
-        return not self._is_frame[key]
+            held = self.ways.store.get(self._shown_key(track))
+            if held is None:
+                return None
+            self._is_frame[key] = bool(held["shows"][0])
+        return self._is_frame[key]
+
+    def _shown_key(self, track: Track) -> str:
+        return fingerprint("shows its frame", self._match_key(track))
 
     def _match_key(self, track: Track) -> str:
         return fingerprint("from elsewhere", self.key(track, track.keyframe))
@@ -159,8 +182,15 @@ class Tracks:
         return chain[abs(n - track.keyframe)]
 
     def ready(self, track: Track) -> bool:
-        """Whether a track was carried through all its reach."""
-        return not any(self._missing(track, side) for side in (1, -1))
+        """Whether a track was carried through all its reach, so that nothing of it asks for the film any more."""
+        return self._knows_keyframe(track) and not any(self._missing(track, side) for side in (1, -1))
+
+    def _knows_keyframe(self, track: Track) -> bool:
+        """Whether what a track says of its keyframe can be told without the film."""
+        if track.hint.image is None:
+            return True
+        is_frame = self._shows_its_frame(track)
+        return is_frame is not None and (is_frame or self.ways.store.has(self._match_key(track)))
 
     def carry(self, tracks: Iterable[Track], token: CancelToken, done: Callable[[int], None] | None = None) -> None:
         """Carry tracks that are missing, and keep them.
@@ -173,6 +203,7 @@ class Tracks:
         Raises:
             Cancelled: the token was set; frames carried so far are kept.
         """
+        tracks = list(tracks)
         for (keyframe, _), sides in self._to_walk(tracks).items():
             with ExitStack() as open_ones:
                 open_ones.enter_context(one_thread_a_call())
@@ -186,6 +217,10 @@ class Tracks:
                     token.check()
                     if done is not None:
                         done(n)
+        for track in tracks:
+            if not self._knows_keyframe(track):
+                token.check()
+                self._on_keyframe(track)
 
     def prepare(self, frames: range, token: CancelToken, done: Callable[[int], None] | None = None) -> None:
         """Find and keep what walks through these frames of one shot will ask for, whatever is carried.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from core.contract.fingerprint import fingerprint
 from core.errors import HintError, InputError
 from core.film.colour import parse_hex
 from core.film.timebase import FrameRange
@@ -28,9 +29,9 @@ Point = tuple[float, float]
 Ramp = tuple[str, str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hint:
-    """What is said on one keyframe.
+    """What is said on one keyframe. Two are equal where their ``content`` is.
 
     Attributes:
         id: unique in its set.
@@ -65,7 +66,7 @@ class Hint:
     strength: float = 1.0
     span: FrameRange | None = None
     ramp: Ramp | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     frozen: tuple[Hint, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +74,35 @@ class Hint:
             self._check()
         except InputError as error:
             raise HintError(f"hint {self.id or '?'}: {error}") from None
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Hint) and self.content == other.content)
+
+    def __hash__(self) -> int:
+        return hash(self.content)
+
+    @cached_property
+    def content(self) -> str:
+        """Key of all that is said. What a lock keeps is in it by its own key: locks within locks cost no more."""
+        return fingerprint(
+            "hint", self.id, self.frame, self.kind, self.region, self.colour,
+            None if self.xy is None else _floats(self.xy),
+            None if self.path is None else [_floats(p) for p in self.path],
+            [None if v is None else float(v) for v in (self.radius, self.width, self.strength)],
+            None if self.mask is None else self.mask.sha256,
+            None if self.image is None else self.image.sha256,
+            self.span, self.ramp, self.extra, self.keeps,
+        )  # fmt: skip
+
+    @cached_property
+    def keeps(self) -> str | None:
+        """Key of what a lock keeps; None: nothing is frozen."""
+        return None if self.frozen is None else fingerprint("frozen", [h.content for h in self.frozen])
+
+    @cached_property
+    def depth(self) -> int:
+        """How deep locks lie within this one: 1 of a lock that keeps no other, 0 of all other hints."""
+        return 1 + max((h.depth for h in self.frozen or ()), default=0) if self.kind == "lock" else 0
 
     @cached_property
     def frozen_set(self) -> HintSet:
@@ -256,3 +286,7 @@ class HintSet:
         if users:
             raise HintError(f"region {region_id}: hints still name it ({', '.join(users)}); remove them first")
         return replace(self, regions=tuple(r for r in self.regions if r.id != region_id))
+
+
+def _floats(point: Point) -> list[float]:
+    return [float(v) for v in point]

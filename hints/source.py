@@ -28,7 +28,7 @@ from hints.meet import Meetings
 from hints.propagate import Motion
 from hints.track import Track, group_of, tracks_of
 
-VERSION = 5
+VERSION = 6
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
@@ -41,8 +41,8 @@ Inside = NDArray[np.bool_]
 class Carried:
     """All hints of a sequence, carried through their shots.
 
-    Fields are composed from the tracks' layers when they are asked for; what is kept is geometry. Keys are those of
-    the field's content: they are equal exactly where nothing that is said differs.
+    Fields are composed from the tracks' layers when they are asked for; what is kept is geometry. Keys are told from
+    what is said and from the tracks' keys, without the film: where they are equal, fields are.
 
     Args:
         hints: what the restorer says.
@@ -75,7 +75,9 @@ class Carried:
         self._neighbours = Neighbours(self._tracks.key, self.size)
         self._anchors: dict[str, float] = {}
         self._meetings = Meetings(self._tracks.at, self._tracks.key, self.size)
-        self._content: dict[str, str | None] = {}
+        self._field_keys: dict[int, str | None] = {}
+        self._painted: tuple[int, list[tuple[Inside, Carried]]] | None = None
+        self._frozen_sources: dict[str, Carried] = {}
         self._held: dict[int, HintField | None] = {}
         self._made: dict[int, dict[str, Layer]] = {}
 
@@ -103,9 +105,7 @@ class Carried:
 
     def ready(self, shot: Shot) -> bool:
         """Whether all tracks of a shot are kept already."""
-        return all(self._tracks.ready(t) for t in self._of(shot)) and all(
-            source.ready(shot) for _, source in self._frozen(shot)
-        )
+        return all(self._tracks.ready(t) for t in self._all_of(shot))
 
     def prepare(self, span: FrameRange, report: Report, token: CancelToken) -> None:
         """Find and keep the flow and the looks of frames of one shot, so that hints placed there are carried quickly.
@@ -121,13 +121,13 @@ class Carried:
         self._tracks.prepare(range(span.start, span.stop), token, done)
 
     def carry(self, shot: Shot, report: Report, token: CancelToken) -> None:
-        """Carry what is missing of a shot's tracks, frame by frame, and keep it.
+        """Carry what is missing of a shot's tracks, frame by frame, and keep it; of those that locks keep too.
 
         Raises:
             Cancelled: the token was set.
         """
-        mine = self._of(shot)
-        total = self._tracks.frames_to_carry(mine)
+        wanted = self._all_of(shot)
+        total = self._tracks.frames_to_carry(wanted)
         finished = 0
 
         def done(_: int) -> None:
@@ -135,9 +135,7 @@ class Carried:
             finished += 1
             report(Progress("carry hints", shot.id, finished, total))
 
-        self._tracks.carry(mine, token, done)
-        for _, source in self._frozen(shot):
-            source.carry(shot, report, token)
+        self._tracks.carry(wanted, token, done)
 
     def _of(self, shot: Shot) -> list[Track]:
         return [t for t in self.tracks if t.shot.range == shot.range]
@@ -146,11 +144,15 @@ class Carried:
 
     def key(self, n: int) -> str | None:
         """Content key of what is said about frame ``n``; None where nothing is."""
-        field, locks = self._field_key(n), self._locks(n)
-        if field is None and not locks:
-            return None
-        kept = [(np.packbits(mask), mask.shape, source._field_key(n)) for mask, source in locks]
-        return fingerprint("said", VERSION, field, kept)
+        told: dict[Carried, str | None] = {}
+        for source in reversed(self._sources(shot_of(self.timeline.shots, n))):
+            field = source._field_key(n)
+            held = [(self._tracks.key(t, n), told[source._frozen_of(t.hint)]) for t in source._locking(n)]
+            # The last lock changes nothing where what it keeps is what is said without it.
+            while held and held[-1][1] == _said(field, held[:-1]):
+                held.pop()
+            told[source] = _said(field, held)
+        return told[self]
 
     def field(self, n: int) -> HintField | None:
         """What all hints say about frame ``n``, at working size; None where they say nothing.
@@ -211,11 +213,13 @@ class Carried:
         return held
 
     def locks(self, n: int) -> Sequence[tuple[Inside, Carried]]:
-        """Locked areas of frame ``n``, to be painted in this order, each with the hints that rule there.
+        """Locked areas of frame ``n``, each with the hints that rule there; no two share a pixel.
 
-        A lock that changes nothing (all that is said is what it keeps) is left out.
+        An area in which all that is said is what its lock keeps is left out.
         """
-        return self._locks(n)
+        if self._painted is None or self._painted[0] != n:
+            self._painted = (n, self._ruled(n) if self._locking(n) else [])
+        return self._painted[1]
 
     def _composed(self, n: int, speaking: Sequence[Track], *, at_once: bool = False) -> HintField | None:
         made = self._layers(n, speaking, at_once)
@@ -297,70 +301,97 @@ class Carried:
         return self._anchors[key]
 
     def _field_key(self, n: int) -> str | None:
-        """Content key of the field alone. Found once per set of inputs, then remembered in the store."""
+        """Key of the field alone, by all that it is made from: nothing is composed for it, and no frame looked at.
+
+        Tracks of which nothing is on the frame are left out. An anchor hangs on the track's own key.
+        """
+        if n not in self._field_keys:
+            self._field_keys[n] = self._make_field_key(n)
+        return self._field_keys[n]
+
+    def _make_field_key(self, n: int) -> str | None:
         speaking = self._speaking(n)
-        if not speaking:
+        there = [t for t in speaking if self._tracks.there(t, n)]
+        if not there:
             return None
-        inputs = fingerprint(
+        place = {group: i for i, group in enumerate(dict.fromkeys(map(name_of, there)))}
+        beside = self._neighbours.among(speaking, self._found)
+        return fingerprint(
             "field of",
             VERSION,
             self._motion.luma_key(n),
             [
                 (self._tracks.key(t, n), t.nearness(n), group_of(t.hint), self._colour(t), t.hint.strength)
-                for t in speaking
+                for t in there
             ],
-            [self._meetings.depends_on(t, n, self._of(t.shot)) for t in speaking],
-            self._neighbours.among(speaking, self._found),
+            [self._meetings.depends_on(t, n, self._of(t.shot)) for t in there],
+            [(place[a], place[b]) for a, b in beside if a in place and b in place],
+            any(self._tracks.from_elsewhere(t) for t in speaking),
         )
-        if inputs not in self._content:
-            held = self._store.get(inputs)
-            if held is None:
-                field = self.field(n)
-                key = "" if field is None else fingerprint("field", VERSION, field.ab, field.weight, field.spreads)
-                held = {"key": np.frombuffer(key.encode().ljust(40), np.uint8)}
-                self._store.put(inputs, held)
-            self._content[inputs] = held["key"].tobytes().decode().strip() or None
-        return self._content[inputs]
 
-    def _colour(self, track: Track) -> tuple[str, object, object, float | None]:
+    def _colour(self, track: Track) -> tuple[str, object, object]:
         hint = track.hint
-        return hint.kind, hint.ramp, self.hints.colour_of(hint), self._anchor(track)
+        return hint.kind, hint.ramp, self.hints.colour_of(hint)
 
     # -- locks ------------------------------------------------------------------------------------------
 
-    def _frozen(self, shot: Shot) -> list[tuple[Track, Carried]]:
-        return [(t, self._frozen_of(t.hint)) for t in self._of(shot) if t.hint.kind == "lock"]
+    def _sources(self, shot: Shot) -> list[Carried]:
+        """This and what locks of a shot keep, locks within locks too, each once; what is kept after what keeps it."""
+        found: dict[str | None, Carried] = {None: self}
+        to_ask = [self]
+        while to_ask:
+            source = to_ask.pop()
+            for track in source._of(shot):
+                if track.hint.kind == "lock" and track.hint.keeps not in found:
+                    found[track.hint.keeps] = self._frozen_of(track.hint)
+                    to_ask.append(self._frozen_of(track.hint))
+        return sorted(found.values(), key=lambda s: max((h.depth for h in s.hints), default=0), reverse=True)
+
+    def _all_of(self, shot: Shot) -> list[Track]:
+        """Tracks of a shot, and those that its locks keep."""
+        return list(dict.fromkeys(t for source in self._sources(shot) for t in source._of(shot)))
 
     def _frozen_of(self, hint: Hint) -> Carried:
-        if hint.frozen is None:
+        if hint.keeps is None:
             raise AssertionError(f"lock {hint.id} was never put into a set")
-        if hint.frozen not in self._frozen_sources:
-            source = Carried(
-                hint.frozen_set, self.timeline, self._ways.source_size, self._motion, self._store, self._estimator
-            )
-            # Locks within locks keep each other's sources: the same frozen hints are carried by one of them.
+        source = self._frozen_sources.get(hint.keeps)
+        if source is None:
+            source = self.saying(hint.frozen_set)
+            # Locks within locks keep each other's sources: the same frozen hints are asked in one of them.
             source._frozen_sources = self._frozen_sources
-            self._frozen_sources[hint.frozen] = source
-        return self._frozen_sources[hint.frozen]
+            self._frozen_sources[hint.keeps] = source
+        return source
 
-    @cached_property
-    def _frozen_sources(self) -> dict[tuple[Hint, ...], Carried]:
-        return {}
+    def _locking(self, n: int) -> list[Track]:
+        """Locks that are there on frame ``n``, in order."""
+        return [t for t in self.tracks if t.hint.kind == "lock" and n in t.reach and self._tracks.there(t, n)]
 
-    def _locks(self, n: int) -> list[tuple[Inside, Carried]]:
-        """Locks as painted one over another: the later ones first, so that the earlier one has its way."""
-        painted: list[tuple[Inside, Carried]] = []
-        own = self._field_key(n)
-        for track in reversed(self.tracks):
-            if track.hint.kind != "lock" or n not in track.reach:
+    def _ruled(self, n: int) -> list[tuple[Inside, Carried]]:
+        """Who rules where something else is to be seen than the field of this set: areas that share no pixel.
+
+        Each pixel goes to the first lock that holds it, then to the first one within what that lock keeps, and so on.
+        """
+        masks: dict[str, Inside] = {}
+        to_share: dict[Carried, Inside] = {self: np.ones(self.timeline.size, np.bool_)}
+        ruled: dict[str | None, tuple[Inside, Carried]] = {}
+        for source in self._sources(shot_of(self.timeline.shots, n)):
+            left = to_share.pop(source, None)
+            if left is None:
                 continue
-            mask = self._lock_mask(track, n)
-            source = self._frozen_of(track.hint)
-            inner = [(mask & m, s) for m, s in source._locks(n)]
-            if not painted and not inner and source._field_key(n) == own:
-                continue
-            painted += [(m, s) for m, s in ((mask, source), *inner) if m.any()]
-        return painted
+            for track in source._locking(n):
+                key = self._tracks.key(track, n)
+                if key not in masks:
+                    masks[key] = self._lock_mask(track, n)
+                mine = masks[key] & left
+                if mine.any():
+                    kept = self._frozen_of(track.hint)
+                    to_share[kept] = to_share[kept] | mine if kept in to_share else mine
+                    left = left & ~mine
+            field = source._field_key(n)
+            if field != self._field_key(n) and left.any():
+                other = ruled.get(field)
+                ruled[field] = (left, source) if other is None else (other[0] | left, other[1])
+        return list(ruled.values())
 
     def _lock_mask(self, track: Track, n: int) -> Inside:
         """The pixels of the full-size frame that a lock holds  [(H, W) bool]."""
@@ -374,3 +405,8 @@ class Carried:
             cover[kept.box] = np.where(kept.trust >= _LOCK_TRUST, kept.cover, 0)
         full = cv2.resize(cover, (w, h), interpolation=cv2.INTER_LINEAR)
         return np.asarray(full > 0.5)
+
+
+def _said(field: str | None, locks: Sequence[tuple[str, str | None]]) -> str | None:
+    """Key of a field and of locks over it, each as its track's key and the key of what it keeps."""
+    return fingerprint("said", VERSION, field, locks) if locks else field

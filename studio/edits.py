@@ -53,11 +53,21 @@ def delete_hint(project: Project, hint_id: str) -> Edit:
 
 
 def put_region(project: Project, region: Region) -> Edit:
-    """Add a region, or give the one of that id another name, colour or evidence."""
+    """Add a region, or give the one of that id another name, colour or evidence.
+
+    Regions of one name are one thing: a change of colour, or of where it is known from, reaches all of them. A region
+    that is added, or only renamed, changes no other.
+    """
     hints = project.hints
-    known = any(r.id == region.id for r in hints.regions)
-    hints = hints.replace_region(region) if known else hints.add_region(region)
-    return Edit(replace(project, hints=hints), f"{'change' if known else 'add'} region {region.name}")
+    old = next((r for r in hints.regions if r.id == region.id), None)
+    if old is None:
+        return Edit(replace(project, hints=hints.add_region(region)), f"add region {region.name}")
+    hints = hints.replace_region(region)
+    if (region.colour, region.evidence) != (old.colour, old.evidence):
+        for other in hints.regions:
+            if other.name == region.name:
+                hints = hints.replace_region(replace(other, colour=region.colour, evidence=region.evidence))
+    return Edit(replace(project, hints=hints), f"change region {region.name}")
 
 
 def delete_region(project: Project, region_id: str) -> Edit:

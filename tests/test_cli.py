@@ -171,6 +171,30 @@ def test_auto_is_what_the_analysis_recommends(run, film):
     assert set(done["rendered"]) == {step["stage"] for step in made["recipe"]["steps"] if step["on"]}
 
 
+def test_a_project_is_shown_whatever_its_hints_reach(run, film):
+    told(run, "project", "new", "a.pochoir", "--source", film, "--recipe", "colour", "--source-fps", "16")
+    Path("masks").mkdir()
+    inside = np.zeros((48, 64), np.uint8)
+    inside[12:36, 10:30] = 255
+    cv2.imwrite("masks/m.png", inside)
+    cv2.imwrite("still.png", cv2.applyColorMap(picture(2, 1), cv2.COLORMAP_AUTUMN))
+    region = {"id": "coat", "name": "Coat", "colour": "#4b5a3c"}
+    hints = [
+        {"id": "one", "frame": 8, "kind": "region", "region": "coat", "mask": "masks/m.png", "span": [8, 9]},
+        {"id": "still", "frame": 9, "kind": "reference", "image": "still.png", "span": [9, 10]},
+        {"id": "kept", "frame": 8, "kind": "lock", "mask": "masks/m.png", "span": [8, 9]},
+    ]
+    for count in (1, 2, 3):
+        write("h.json", json.dumps({"version": 1, "regions": [region], "hints": hints[:count]}))
+        told(run, "hints", "import", "a.pochoir", "h.json")
+        shown = told(run, "project", "show", "a.pochoir")["shots"]
+        # Of the still nobody knows yet whether it shows its frame; of a mask on its own frame all is known.
+        assert {shot["at_most"] for shot in shown} == {count > 1}
+    told(run, "render", "a.pochoir", "-o", "out")
+    shown = told(run, "project", "show", "a.pochoir")["shots"]
+    assert [(shot["at_most"], shot["stale"]) for shot in shown] == [(False, 0), (False, 0)]
+
+
 def test_a_project_from_beginning_to_end(run, film):
     made = told(run, "project", "new", "a.pochoir", "--source", film, "--recipe", "colour", "--source-fps", "16")
     assert [(s["start"], s["stop"]) for s in made["shots"]] == [(0, 6), (6, 12)]

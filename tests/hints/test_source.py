@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -320,11 +321,126 @@ def test_the_earlier_of_two_locks_has_its_way_where_they_overlap(film):
         .remove_hint("late")
     )
     source = carried(film, hints)
-    painted = np.zeros((*SIZE, 2), np.float32)
+    painted = source.field(3).ab.copy()
     for mask, frozen in source.locks(3):
         painted[mask] = frozen.field(3).ab[mask]
     red = hex_to_lab(RED.colour)[1:]
     assert painted[film.mask(3)].mean(axis=0) == pytest.approx(red, abs=0.3)
+
+
+class Counted(Film):
+    """A film that counts how often its luma's key is asked for, which every field's key does once."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.asked = 0
+
+    def luma_key(self, n):
+        self.asked += 1
+        return super().luma_key(n)
+
+
+def strip(k, width=3):
+    """A mask of a few columns, the k-th from the left."""
+    inside = np.zeros(SIZE, bool)
+    inside[:, width * k : width * (k + 1)] = True
+    return Mask.of(inside)
+
+
+def locked_again_and_again(film, frames):
+    """A set in which a lock and a point follow each other on these frames, each lock keeping those before it."""
+    hints = said(region(film, 0))
+    for k, n in enumerate(frames):
+        hints = hints.add_hint(Hint(f"l{k}", n, "lock", mask=strip(k)))
+        hints = hints.add_hint(point(n, f"p{k}", (3.0 * k + 1.5, 10.0), colour="#c02020"))
+    return hints
+
+
+def test_many_locks_in_one_shot_are_each_asked_once():
+    film = Counted(2, step=0.0)
+    hints = locked_again_and_again(film, [0] * 40)
+    source = Carried(hints, film.timeline, SIZE, film, Memory())
+    source.carry(film.timeline.shots[0], silent, CancelToken())
+    film.asked = 0
+    areas = source.locks(0)
+    assert source.key(0) is not None
+    # One key of a field for each of the 40 sets that a lock keeps and for the whole, and a new track's for each hint.
+    assert film.asked <= 41 + len(hints)
+    assert np.sum([mask for mask, _ in areas], axis=0).max() == 1
+    for k in (1, 5, 39):  # each strip shows what was said when it was locked, and no point that came later
+        rules = [s for mask, s in areas if mask[50, 3 * k + 1]]
+        assert [len(s.hints) for s in rules] == [1 + 2 * k]
+
+
+def test_many_locks_across_shots_are_each_hashed_once(monkeypatch):
+    film = Film(80, step=0.0, cuts=range(2, 80, 2))
+    hints = locked_again_and_again(film, range(0, 80, 2))
+    made = []
+    content = Hint.content.func
+    counted = cached_property(lambda hint: made.append(hint.id) or content(hint))
+    counted.__set_name__(Hint, "content")
+    monkeypatch.setattr(Hint, "content", counted)
+    assert hash(hints.hints[-1]) is not None
+    for lock in (h for h in hints if h.kind == "lock"):
+        assert hash(lock) == hash(replace(lock))
+    # A lock's own copies of coloured hints are values of their own; locks within it are not.
+    assert made.count("l0") == 2
+    assert max(made.count(h.id) for h in hints) <= 40
+    source = Carried(hints, film.timeline, SIZE, film, Memory())
+    assert not source.ready(film.timeline.shots[-1])
+
+
+def test_locks_within_locks_show_what_was_approved_first(film):
+    hints = said(region(film, 3))
+    kept = carried(film, hints).field(3)
+    for k, colour in enumerate(("#11aa11", "#aa11aa", "#1111aa")):
+        hints = hints.add_hint(Hint(f"l{k}", 3, "lock", mask=Mask.of(film.mask(3))))
+        hints = hints.add_hint(region(film, 3, f"late{k}", "blue", colour=colour))
+    for changed in (hints, hints.remove_hint("h"), hints.remove_hint("l0")):
+        ((mask, source),) = carried(film, changed).locks(3)
+        assert (mask == film.mask(3)).all()
+        assert (source.field(3).ab[mask] == kept.ab[mask]).all()
+
+
+def test_keys_are_told_without_the_film(film):
+    store = Memory()
+    hints = said(region(film, 3), point(6), region(film, 8, "again")).add_hint(lock(film, 3))
+    rendered = carried(film, hints, store)
+    recoloured = hints.replace_region(replace(RED, colour="#224466"))
+    known = keys(carried(film, recoloured, store))
+
+    class Facts:
+        """A film of which nothing is open but its keys."""
+
+        estimator = film.estimator
+        luma_key = film.luma_key
+
+    told = Carried(recoloured, film.timeline, SIZE, Facts(), store)
+    assert told.ready(film.timeline.shots[0])
+    assert keys(told) == known
+    assert all(a != b for a, b in zip(known, keys(rendered), strict=True))
+
+
+@pytest.mark.parametrize("of_another_frame", [False, True])
+def test_a_reference_on_a_shot_of_one_frame_is_ready_only_once_it_was_looked_at(of_another_frame):
+    film = Film(6, step=1.5, cuts=(3, 4))
+    luma = film.luma(0 if of_another_frame else 3)
+    grey = np.repeat((luma / 100)[..., None], 3, axis=2)
+    still = Picture.of(np.clip(grey * np.float32([1.0, 0.9, 0.7]), 0, 1))
+    hints, store = said(Hint("r", 3, "reference", image=still)), Memory()
+    source = Carried(hints, film.timeline, SIZE, film, store)
+    (shot,) = (s for s in film.timeline.shots if s.range.start == 3)
+    assert not source.ready(shot)
+    source.carry(shot, silent, CancelToken())
+    assert source.ready(shot)
+
+    class Facts:
+        estimator = film.estimator
+        luma_key = film.luma_key
+
+    told = Carried(hints, film.timeline, SIZE, Facts(), store)
+    assert told.ready(shot)
+    assert told.key(3) == source.key(3) is not None
 
 
 # -- previews and other sizes ---------------------------------------------------------------------------------

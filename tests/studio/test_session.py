@@ -14,6 +14,7 @@ import pytest
 from core.contract.recipe import Recipe, StageSpec
 from core.errors import HintError, InputError, ProjectError
 from hints.gestures import Stroke
+from hints.source import Carried
 from studio.session import Session
 
 WAIT = 60.0
@@ -182,6 +183,27 @@ def test_one_region_many_hints(session):
     assert np.array_equal(session.hint_mask("h1"), makers.disc())
 
 
+def test_regions_of_one_name_are_one_thing(session):
+    for region_id, name in (("coat", "Coat"), ("coat2", "Coat"), ("hat", "Hat")):
+        session.put_region({"id": region_id, "name": name, "colour": "#4b5a3c"})
+
+    def colours():
+        return {region["id"]: region["colour"] for region in session.describe()["regions"]}
+
+    before = session.version
+    evidence = {"source": "tailor's book", "certainty": "documented", "author": "M."}
+    session.put_region({"id": "coat", "colour": "#5a3c4b", "evidence": evidence})
+    assert session.version == before + 1
+    assert colours() == {"coat": "#5a3c4b", "coat2": "#5a3c4b", "hat": "#4b5a3c"}
+    assert session.project.hints.region("coat2").evidence == session.project.hints.region("coat").evidence is not None
+    session.undo()
+    assert colours() == {"coat": "#4b5a3c", "coat2": "#4b5a3c", "hat": "#4b5a3c"}
+    assert session.project.hints.region("coat2").evidence is None
+    session.put_region({"id": "hat", "colour": "#101010"})
+    session.put_region({"id": "hat", "name": "Coat"})  # a name alone changes no colour
+    assert colours() == {"coat": "#4b5a3c", "coat2": "#4b5a3c", "hat": "#101010"}
+
+
 def test_everything_is_there_after_reopening_and_after_moving(session, plugins, tmp_path, film):
     session.add_hint(POINT)
     session.add_hint({"frame": 8, "kind": "neutral"}, mask=makers.disc())
@@ -265,6 +287,21 @@ def test_nothing_is_left_of_a_project_that_could_not_be_made(tmp_path, film, plu
     with pytest.raises(ProjectError, match="not an empty folder"):
         Session.create(film, film, recipe="colour", plugins=plugins)
     assert {p.name for p in tmp_path.iterdir()} <= {"film", "user-cache"}
+
+
+def test_counting_what_is_stale_composes_no_field(session, monkeypatch):
+    session.put_region({"id": "coat", "name": "Coat", "colour": "#8a4a3c"})
+    session.add_hint({"frame": 3, "kind": "region", "region": "coat"}, mask=makers.disc())
+    session.render()
+    composed = []
+    compose = Carried._composed
+    monkeypatch.setattr(
+        Carried, "_composed", lambda self, n, *args, **more: composed.append(n) or compose(self, n, *args, **more)
+    )
+    session.put_region({"id": "coat", "colour": "#2244aa"})
+    first, second = session.describe()["shots"]
+    assert (first["stale"], first["at_most"], second["stale"]) == (6, False, 0)
+    assert composed == []
 
 
 def test_importing_and_exporting_hints(session, tmp_path):
