@@ -20,15 +20,15 @@ from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
 from hints.colour_rule import anchor_of, asked
 from hints.compete import Neighbours, contested, name_of
-from hints.field import HintField, Layer, blend, compose, lay_over, unite
+from hints.field import HintField, Layer, blend, compose, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
 from hints.layers import NOTHING, Kept
 from hints.meet import Meetings
 from hints.propagate import Motion
-from hints.track import Track, group_of, tracks_of
+from hints.track import REFERENCES, Track, counts, tracks_of
 
-VERSION = 5
+VERSION = 6
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
@@ -77,6 +77,7 @@ class Carried:
         self._meetings = Meetings(self._tracks.at, self._tracks.key, self.size)
         self._content: dict[str, str | None] = {}
         self._held: dict[int, HintField | None] = {}
+        self._by_shot: dict[int, Sequence[Track]] = {}
         self._made: dict[int, dict[str, Layer]] = {}
 
     def saying(self, hints: HintSet) -> Carried:
@@ -96,13 +97,16 @@ class Carried:
 
     def reach(self, shot: Shot) -> FrameRange:
         """Frames of a shot that its hints may touch at most; empty where it has none."""
-        ranges = [t.reach for t in self._of(shot)]
+        # Nothing of the film is looked at here; whom a reference bounds makes no difference to all together.
+        ranges = [t.reach for t in self.tracks if t.shot.range == shot.range and counts(t.hint)]
         if not ranges:
             return FrameRange(shot.range.start, shot.range.start)
         return FrameRange(min(r.start for r in ranges), max(r.stop for r in ranges))
 
     def ready(self, shot: Shot) -> bool:
         """Whether all tracks of a shot are kept already."""
+        if any(self._tracks.known_from_elsewhere(t) is None for t in self._rivals(shot)):
+            return False
         return all(self._tracks.ready(t) for t in self._of(shot)) and all(
             source.ready(shot) for _, source in self._frozen(shot)
         )
@@ -139,8 +143,18 @@ class Carried:
         for _, source in self._frozen(shot):
             source.carry(shot, report, token)
 
-    def _of(self, shot: Shot) -> list[Track]:
-        return [t for t in self.tracks if t.shot.range == shot.range]
+    def _of(self, shot: Shot) -> Sequence[Track]:
+        """Tracks of a shot, in order. Which of several references are from elsewhere is told by their keyframes."""
+        if shot.range.start not in self._by_shot:
+            strange = {t.place for t in self._rivals(shot) if self._tracks.from_elsewhere(t)}
+            tracks = tracks_of(self.hints, self.timeline, strange) if strange else self.tracks
+            self._by_shot[shot.range.start] = [t for t in tracks if t.shot.range == shot.range]
+        return self._by_shot[shot.range.start]
+
+    def _rivals(self, shot: Shot) -> list[Track]:
+        """Whole references of a shot, where there are several."""
+        whole = [t for t in self.tracks if t.group == REFERENCES and t.shot.range == shot.range]
+        return whole if len(whole) > 1 else []
 
     # -- what is said ---------------------------------------------------------------------------------
 
@@ -224,7 +238,7 @@ class Carried:
         place = {group: i for i, group in enumerate(groups)}
         beside = {
             (min(place[a], place[b]), max(place[a], place[b]))
-            for a, b in self._neighbours.among(speaking, self._tracks.held if at_once else self._found)
+            for a, b in self._neighbours.among(n, speaking, self._tracks.held if at_once else self._found)
             if a in place and b in place
         }
         painted = {place[group] for group in map(name_of, (t for t in speaking if t.keyframe == n)) if group in place}
@@ -252,18 +266,17 @@ class Carried:
             sides.setdefault(track.keyframe, []).append((track, layer))
         layers: dict[tuple[str, ...], Layer] = {}
         for group, sides in groups.items():
-            join = lay_over if strange and group[0] == "reference" else unite
             united = []
             for some in sides.values():
-                layer = join([layer for _, layer in some], self.size)
+                layer = unite([layer for _, layer in some], self.size)
                 track = some[0][0]
                 known = None if at_once else self._of(track.shot)
                 united.append((layer, self._meetings.loudness(track, n, float(layer.cover.sum()), known)))
-            layers[group] = blend(united, self.size)
+            layers[group] = blend(united, self.size, pictures=group[0] == "reference")
         return layers
 
     def _speaking(self, n: int) -> list[Track]:
-        return [t for t in self.tracks if n in t.reach and t.hint.kind != "lock" and t.hint.strength > 0]
+        return [t for t in self._of(shot_of(self.timeline.shots, n)) if t.hint.kind != "lock" and t.speaks(n)]
 
     def _layer(self, track: Track, n: int, luma: Array) -> Layer:
         """What one track says of frame ``n``; kept at hand, for most of it is the same after the next click."""
@@ -305,12 +318,9 @@ class Carried:
             "field of",
             VERSION,
             self._motion.luma_key(n),
-            [
-                (self._tracks.key(t, n), t.nearness(n), group_of(t.hint), self._colour(t), t.hint.strength)
-                for t in speaking
-            ],
+            [(self._tracks.key(t, n), t.nearness(n), t.group, self._colour(t), t.hint.strength) for t in speaking],
             [self._meetings.depends_on(t, n, self._of(t.shot)) for t in speaking],
-            self._neighbours.among(speaking, self._found),
+            self._neighbours.among(n, speaking, self._found),
         )
         if inputs not in self._content:
             held = self._store.get(inputs)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.metrics import iou
 from core.contract.progress import CancelToken, silent
@@ -22,6 +24,7 @@ from hints.source import Carried
 sys.path.insert(0, str(Path(__file__).parent))
 from film import SIZE, Film, Memory
 
+SMALL, KEPT = Film(8, step=1.5), Memory()  # of which much is said, and carried once
 RED, BLUE = Region("red", "Coat", "#8a4a3c"), Region("blue", "Wall", "#3c4a8a")
 
 
@@ -115,6 +118,63 @@ def test_a_new_keyframe_changes_only_the_stretch_between_its_neighbours():
     new = keys(carried(film, before.replace_hint(moved), store))
     changed = [n for n in range(16) if old[n] != new[n]]
     assert changed == list(range(3, 13))
+
+
+def mixed(data, film, name):
+    """Any hint on any frame, with or without a span, at any strength."""
+    n = data.draw(st.integers(0, film.count - 1))
+    span = data.draw(st.none() | st.tuples(st.integers(0, n), st.integers(n + 1, film.count)))
+    more = {
+        "span": FrameRange(*span) if span else None,
+        "strength": data.draw(st.sampled_from([1.0, 1.0, 0.5, 0.0])),
+    }
+    aside = np.roll(film.mask(n), data.draw(st.sampled_from([0, 0, -15, 30])), axis=1)
+    kind = data.draw(st.sampled_from(["region"] * 4 + ["neutral", "lock", "point"]))
+    if kind == "point":
+        return point(n, name, (data.draw(st.integers(5, 120)), 40.0), **more)
+    where = data.draw(st.sampled_from(["red", "blue"])) if kind == "region" else None
+    return Hint(name, n, kind, region=where, mask=Mask.of(aside), **more)
+
+
+def alike(one, other, n):
+    """Whether two sources say the same of a frame, to the bit."""
+    a, b = one.field(n), other.field(n)
+    if a is None or b is None:
+        fields = a is b
+    else:
+        fields = all(np.array_equal(getattr(a, p), getattr(b, p)) for p in ("ab", "weight", "spreads"))
+    mine, theirs = one.locks(n), other.locks(n)
+    return (
+        fields
+        and len(mine) == len(theirs)
+        and all(np.array_equal(m, q) and alike(s, t, n) for (m, s), (q, t) in zip(mine, theirs, strict=True))
+    )
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(st.data())
+def test_keys_change_exactly_where_a_hint_changes_the_field_and_that_is_in_its_span(data):
+    film, store = SMALL, KEPT
+    hints = said(*(mixed(data, film, f"h{i}") for i in range(data.draw(st.integers(1, 3)))))
+    new = mixed(data, film, "new")
+    one, other = carried(film, hints, store), carried(film, hints.add_hint(new), store)
+    track = other.tracks[-1]
+    for n in range(film.count):
+        same = alike(one, other, n)
+        assert same == (one.key(n) == other.key(n))
+        assert same or track.speaks(n)
+
+
+def test_a_correction_with_a_span_leaves_the_frames_beyond_it_alone():
+    film = Film(16, step=1.0)
+    store = Memory()
+    alone = said(region(film, 2, "a"))
+    old = keys(carried(film, alone, store))
+    moved = Mask.of(np.roll(film.mask(8), 3, axis=0))
+    new = keys(carried(film, alone.add_hint(replace(region(film, 8, "b", span=FrameRange(7, 10)), mask=moved)), store))
+    assert [n for n in range(16) if old[n] != new[n]] == [7, 8, 9]
+    nothing = keys(carried(film, alone.add_hint(region(film, 8, "b", strength=0.0)), store))
+    assert nothing == old
 
 
 def test_between_two_keyframes_both_speak():
