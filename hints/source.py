@@ -18,7 +18,7 @@ from core.film.shot import Shot, shot_of
 from core.film.timebase import FrameRange
 from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
-from hints.colour_rule import anchor_of, asked
+from hints.colour_rule import anchor_of, anchoring, asked
 from hints.compete import Neighbours, contested, name_of
 from hints.field import HintField, Layer, blend, compose, unite
 from hints.footprint import footprint
@@ -280,33 +280,33 @@ class Carried:
 
     def _layer(self, track: Track, n: int, luma: Array) -> Layer:
         """What one track says of frame ``n``; kept at hand, for most of it is the same after the next click."""
-        key = fingerprint(self._tracks.key(track, n), self._colour(track), track.hint.strength)
+        key = fingerprint(self._tracks.key(track, n), self._colour(track, n), track.hint.strength)
         if n not in self._made:
             # A render never comes back to a frame: what it held would only take memory.
             self._made.clear()
         made = self._made.setdefault(n, {})
-        layer = made.pop(key, None) or self._make_layer(track, self._tracks.at(track, n) or NOTHING, luma)
+        layer = made.pop(key, None) or self._make_layer(track, n, luma)
         made[key] = layer
         if len(made) > _LAYERS_HELD:
             made.pop(next(iter(made)))
         return layer
 
-    def _make_layer(self, track: Track, kept: Kept, luma: Array) -> Layer:
-        hint = track.hint
+    def _make_layer(self, track: Track, n: int, luma: Array) -> Layer:
+        hint, kept = track.hint, self._tracks.at(track, n) or NOTHING
         ab = kept.ab
         if ab is None:
-            ab = asked(hint, self.hints, luma[kept.box], self._anchor(track)).ab
+            ab = asked(hint, self.hints, luma[kept.box], self._anchor(track, n)).ab
         trust = kept.trust * np.float32(hint.strength)
         return Layer(kept.box, ab, kept.cover, trust, hint.mask is None, kept.tenure)
 
-    def _anchor(self, track: Track) -> float | None:
-        hint = track.hint
-        if hint.kind != "region" or hint.ramp is not None:
+    def _anchor(self, track: Track, n: int) -> float | None:
+        first = anchoring(track, self._of(track.shot), self.hints, n)
+        if first is None:
             return None
-        key = self._tracks.key(track, track.keyframe)
+        key = self._tracks.key(first, first.keyframe)
         if key not in self._anchors:
-            cover = footprint(hint, self._ways.source_size, self.size)
-            self._anchors[key] = anchor_of(self._motion.luma(track.keyframe), cover)
+            cover = footprint(first.hint, self._ways.source_size, self.size)
+            self._anchors[key] = anchor_of(self._motion.luma(first.keyframe), cover)
         return self._anchors[key]
 
     def _field_key(self, n: int) -> str | None:
@@ -318,7 +318,7 @@ class Carried:
             "field of",
             VERSION,
             self._motion.luma_key(n),
-            [(self._tracks.key(t, n), t.nearness(n), t.group, self._colour(t), t.hint.strength) for t in speaking],
+            [(self._tracks.key(t, n), t.nearness(n), t.group, self._colour(t, n), t.hint.strength) for t in speaking],
             [self._meetings.depends_on(t, n, self._of(t.shot)) for t in speaking],
             self._neighbours.among(n, speaking, self._found),
         )
@@ -332,9 +332,9 @@ class Carried:
             self._content[inputs] = held["key"].tobytes().decode().strip() or None
         return self._content[inputs]
 
-    def _colour(self, track: Track) -> tuple[str, object, object, float | None]:
+    def _colour(self, track: Track, n: int) -> tuple[str, object, object, float | None]:
         hint = track.hint
-        return hint.kind, hint.ramp, self.hints.colour_of(hint), self._anchor(track)
+        return hint.kind, hint.ramp, self.hints.colour_of(hint), self._anchor(track, n)
 
     # -- locks ------------------------------------------------------------------------------------------
 

@@ -308,6 +308,50 @@ def test_a_mask_says_where_its_object_ends_and_a_point_does_not(film):
     assert ground.spreads[~film.mask(3)].min() > 0.99
 
 
+class Dimming(Film):
+    """The light goes out: at frame 10 it is half of what it was."""
+
+    def _luma(self, n):
+        return (super()._luma(n) * (1 - 0.05 * n)).astype(np.float32)
+
+
+def chromas(source, frames):
+    fields = [source.field(n) for n in frames]
+    return np.array([np.hypot(*field.ab[field.weight > 0.5].mean(axis=0)) for field in fields])
+
+
+def test_a_second_mask_of_one_colour_corrects_the_outline_and_leaves_the_light():
+    film, store, frames = Dimming(12, step=0.0), Memory(), range(12)
+    first, second = region(film, 0, "a"), region(film, 10, "b")
+    alone = chromas(carried(film, said(first), store), frames)
+    swatch = np.hypot(*hex_to_lab(RED.colour)[1:])
+    assert alone[0] == pytest.approx(swatch, abs=0.3)
+    assert alone[10] < 0.65 * swatch
+    both = chromas(carried(film, said(first, second), store), frames)
+    assert both == pytest.approx(alone, abs=0.3)
+    assert np.diff(both).max() < 0  # no step anywhere
+    # Whichever was said first names the light in which it was seen.
+    late = chromas(carried(film, said(second, first), store), frames)
+    assert late[10] == pytest.approx(swatch, abs=0.3)
+    assert late[0] > 1.3 * swatch
+
+
+def test_another_colour_on_a_later_mask_is_that_colour_on_its_frame():
+    film = Dimming(12, step=0.0)
+    first, other = region(film, 0, "a"), region(film, 10, "b", colour=BLUE.colour)
+    field = carried(film, said(first, other)).field(10)
+    assert field.ab[film.mask(10)].mean(axis=0) == pytest.approx(hex_to_lab(BLUE.colour)[1:], abs=0.3)
+
+
+def test_an_anchor_holds_inside_its_span_and_later_hints_never_move_it():
+    film, store = Dimming(12, step=0.0), Memory()
+    brief, whole = region(film, 0, "a", span=FrameRange(0, 4)), region(film, 10, "b")
+    alone, both = carried(film, said(whole), store), carried(film, said(brief, whole), store)
+    assert [alone.key(n) != both.key(n) for n in range(12)] == [True] * 4 + [False] * 8
+    after = carried(film, said(whole, brief), store)
+    assert [alone.key(n) == after.key(n) for n in range(4, 12)] == [True] * 8
+
+
 def test_neutral_asks_for_grey(film):
     hints = said(region(film, 3), Hint("n", 3, "neutral", mask=Mask.of(film.mask(3))))
     field = carried(film, hints).field(3)
