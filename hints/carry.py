@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from core.colourise import Store
 from core.contract.fingerprint import fingerprint
 from core.contract.progress import CancelToken
 from core.film.colour import Array
+from core.film.timebase import FrameRange
 from core.flow import FlowEstimator
 from core.footage.ahead import ReadAhead
 from core.models.colouriser import Looks
@@ -79,16 +80,17 @@ class Tracks:
         self.ways = ways
         self.prepared = Prepared(ways.motion, ways.store, ways.flow_key, ways.looks)
         self._keys: dict[tuple[str, int, int], list[str]] = {}
-        self._is_frame: dict[str, bool] = {}
+        self._elsewhere: dict[str, bool] = {}
         self._there: dict[str, bool] = {}
         self._matches: dict[str, Elsewhere] = {}
         self._matching = threading.Lock()
 
     def at(self, track: Track, n: int) -> Kept | None:
-        """A track on frame ``n`` of its reach; None where nothing of it is there.
+        """A track on frame ``n`` of its span; None where nothing of it is there.
 
-        What was not carried yet, or is no longer kept, is carried now.
+        What was not carried yet, or is no longer kept, is carried now; beyond its reach too.
         """
+        track = _reaching(track, n)
         kept = self.held(track, n)
         if kept is None:
             for _ in self._walk(track.keyframe, 1 if n > track.keyframe else -1, [track]):
@@ -98,7 +100,7 @@ class Tracks:
 
     def held(self, track: Track, n: int) -> Kept | None:
         """A track on frame ``n`` as far as it is kept; empty where nothing of it is there."""
-        ways = self.ways
+        ways, track = self.ways, _reaching(track, n)
         if n == track.keyframe:
             return unpack(self._on_keyframe(track))
         arrays = ways.store.get(self.key(track, n))
@@ -119,25 +121,26 @@ class Tracks:
         """Whether a track is of a reference that does not show its keyframe."""
         if track.hint.image is None:
             return False
-        is_frame = self._shows_its_frame(track)
-        if is_frame is None:
-            is_frame = shows(track.hint.image, self.ways.motion.luma(track.keyframe))
-            self._is_frame[self._match_key(track)] = is_frame
-            self.ways.store.put(self._shown_key(track), {"shows": np.array([is_frame], np.uint8)})
-        return not is_frame
+        held = self.known_from_elsewhere(track)
+        if held is not None:
+            return held
+        told = not shows(track.hint.image, self.ways.motion.luma(track.keyframe))
+        self.ways.store.put(self._told_key(track), {"elsewhere": np.array([told])})
+        self._elsewhere[self._told_key(track)] = told
+        return told
 
-    def _shows_its_frame(self, track: Track) -> bool | None:
-        """Whether a reference shows its keyframe; None: that has yet to be looked at."""
-        key = self._match_key(track)
-        if key not in self._is_frame:
-            held = self.ways.store.get(self._shown_key(track))
-            if held is None:
+    def known_from_elsewhere(self, track: Track) -> bool | None:
+        """The same of a reference, as far as it is kept; None: its keyframe has not been looked at yet."""
+        key = self._told_key(track)
+        if key not in self._elsewhere:
+            arrays = self.ways.store.get(key)
+            if arrays is None:
                 return None
-            self._is_frame[key] = bool(held["shows"][0])
-        return self._is_frame[key]
+            self._elsewhere[key] = bool(arrays["elsewhere"][0])
+        return self._elsewhere[key]
 
-    def _shown_key(self, track: Track) -> str:
-        return fingerprint("shows its frame", self._match_key(track))
+    def _told_key(self, track: Track) -> str:
+        return fingerprint("whether from elsewhere", self.key(track, track.keyframe))
 
     def _match_key(self, track: Track) -> str:
         return fingerprint("from elsewhere", self.key(track, track.keyframe))
@@ -189,8 +192,8 @@ class Tracks:
         """Whether what a track says of its keyframe can be told without the film."""
         if track.hint.image is None:
             return True
-        is_frame = self._shows_its_frame(track)
-        return is_frame is not None and (is_frame or self.ways.store.has(self._match_key(track)))
+        elsewhere = self.known_from_elsewhere(track)
+        return elsewhere is not None and (not elsewhere or self.ways.store.has(self._match_key(track)))
 
     def carry(self, tracks: Iterable[Track], token: CancelToken, done: Callable[[int], None] | None = None) -> None:
         """Carry tracks that are missing, and keep them.
@@ -374,6 +377,13 @@ def _in_turn(walks: Sequence[Iterator[int]]) -> Iterator[int]:
 def _places(luma: Array, manner: Manner) -> tuple[int, int] | None:
     """(w, h) of the places that looks are told of."""
     return asked_size(luma) if manner == "mask" else None
+
+
+def _reaching(track: Track, n: int) -> Track:
+    """The track carried as far as frame ``n`` at the least."""
+    if n in track.reach:
+        return track
+    return replace(track, reach=FrameRange(min(n, track.reach.start), max(n + 1, track.reach.stop)))
 
 
 def _frames(track: Track, side: int) -> range:

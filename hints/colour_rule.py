@@ -2,17 +2,20 @@
 
 Under changing illumination a surface's XYZ scale together, and Lab, being built on cube roots, scales with them:
 (L* + 16), a* and b* all change by one factor. So a region's chroma is its swatch's times (L* + 16) / (anchor + 16),
-where the anchor is such that the region's mean chroma on its keyframe is the swatch's.
+where the anchor is such that the region's mean chroma on its keyframe is the swatch's. A region has one anchor for each
+colour in a shot, that of the keyframe that names the colour first: a further mask corrects its outline, not its light.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.film.colour import Array, fit_gamut, hex_to_lab
 from hints.hint import Hint, HintSet
+from hints.track import Track, counts
 
 # How far a derived ramp may weaken or strengthen its swatch: deep shadow keeps a tint, highlights stay sane.
 LEAST_FACTOR, MOST_FACTOR = 0.3, 1.5
@@ -76,6 +79,27 @@ def factor(luma: Array, anchor: float) -> Array:
     """By how much a region's chroma differs from its swatch's at a luma  [(h, w) float32]."""
     ratio = (luma + np.float32(16)) / np.float32(anchor + 16)
     return np.asarray(np.clip(ratio, LEAST_FACTOR, MOST_FACTOR), np.float32)
+
+
+def anchoring(track: Track, tracks: Sequence[Track], hints: HintSet, n: int) -> Track | None:
+    """The track whose keyframe a region's chroma is anchored on; None: its chroma follows no anchor.
+
+    Of those of the same region, colour and shot whose spans hold the frame, the one that was said first: what is
+    said later never changes the colour of what was there.
+
+    Args:
+        track: whose chroma is asked for.
+        tracks: of its shot, in order, itself among them.
+        hints: the set they are of.
+        n: the frame it is asked for.
+    """
+    if track.hint.kind != "region" or track.hint.ramp is not None:
+        return None
+    if track.group is None:
+        return track
+    colour = hints.colour_of(track.hint)
+    alike = (t for t in tracks if t.group == track.group and t.shot == track.shot and counts(t.hint) and n in t.span)
+    return next((t for t in alike if t.hint.ramp is None and hints.colour_of(t.hint) == colour), track)
 
 
 def anchor_of(luma: Array, footprint: Array) -> float:

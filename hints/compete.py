@@ -18,7 +18,7 @@ from core.film.colour import Array
 from core.solver import smooth
 from hints.field import Box, Layer
 from hints.layers import Kept
-from hints.track import Track, group_of
+from hints.track import Group, Track
 
 # Masks said on one keyframe that share at least this of the smaller one lie upon each other; painted by hand, even
 # neighbours overlap by a brush's border.
@@ -41,7 +41,6 @@ PAINTED = 60.0
 NO_CLAIM = np.float32(-1e6)
 
 Pairs = Collection[tuple[int, int]]
-Group = tuple[str, ...]
 Lookup = Callable[[Track, int], Kept | None]
 
 
@@ -57,13 +56,14 @@ class Neighbours:
         self._key, self._size = key, size
         self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], float | None] = {}
 
-    def among(self, speaking: Sequence[Track], lookup: Lookup) -> list[tuple[Group, Group]]:
+    def among(self, n: int, speaking: Sequence[Track], lookup: Lookup) -> list[tuple[Group, Group]]:
         """Pairs of groups that are neighbours, by what the tracks that speak of one frame show.
 
         No other track is asked, so that a hint changes nothing where it does not reach.
 
         Args:
-            speaking: of one frame, in order.
+            n: the frame.
+            speaking: of it, in order.
             lookup: finds a track on a frame; None where that is not known yet, or nothing is there.
         """
         masks: dict[Group, list[Track]] = {}
@@ -73,13 +73,17 @@ class Neighbours:
         return [
             (one, other)
             for (one, mine), (other, theirs) in combinations(masks.items(), 2)
-            if self._side_by_side(mine, theirs, lookup)
+            if self._side_by_side(n, mine, theirs, lookup)
         ]
 
-    def _side_by_side(self, mine: Sequence[Track], theirs: Sequence[Track], lookup: Lookup) -> bool:
+    def _side_by_side(self, n: int, mine: Sequence[Track], theirs: Sequence[Track], lookup: Lookup) -> bool:
         own, others = {t.keyframe for t in mine}, {t.keyframe for t in theirs}
         frames, limit = (own & others, PAINTED_UPON) if own & others else (own | others, CARRIED_UPON)
-        shares = [self._share(k, _there(mine, k), _there(theirs, k), lookup) for k in sorted(frames)]
+        there = {k: (_there(mine, k), _there(theirs, k)) for k in sorted(frames)}
+        telling = [k for k, both in there.items() if all(both)]
+        # What was carried over a keyframe on its way to this frame tells; only without that is more carried to tell it.
+        passed = [k for k in telling if all(_passes(t, k, n) for some in there[k] for t in some)]
+        shares = [self._share(k, *there[k], lookup) for k in passed or telling]
         known = [share for share in shares if share is not None]
         # Where no frame tells, the later lies on top, as two hints do that are no masks.
         return bool(known) and sum(known) / len(known) < limit
@@ -107,7 +111,7 @@ class Neighbours:
 
 def name_of(track: Track) -> Group:
     """What a track speaks for: its region, or itself where it stands alone."""
-    return group_of(track.hint) or (track.hint.kind, "", str(track.place))
+    return track.group or (track.hint.kind, "", str(track.place))
 
 
 def contested(layers: Sequence[Layer], beside: Pairs, painted: Collection[int], luma: Array) -> list[Layer]:
@@ -182,5 +186,11 @@ def _sum(planes: Array) -> Array:
 
 
 def _there(tracks: Sequence[Track], k: int) -> list[Track]:
-    """Those of a region's tracks that speak of frame ``k``; on its own keyframe, that alone."""
-    return [t for t in tracks if t.keyframe == k] or [t for t in tracks if k in t.reach]
+    """Those of a region's tracks that would speak of frame ``k`` if there were no others."""
+    near = [t for t in tracks if k in t.span]
+    return [t for t in near if not any(_passes(t, o.keyframe, k) and o.keyframe != t.keyframe for o in near)]
+
+
+def _passes(track: Track, k: int, n: int) -> bool:
+    """Whether a track is carried over frame ``k`` on its way to ``n``."""
+    return min(track.keyframe, n) <= k <= max(track.keyframe, n)

@@ -16,9 +16,9 @@ from core.errors import InputError
 from core.film.colour import Array, delta_e, srgb_to_lab
 from core.flow import to_working
 from core.render.renderer import Renderer
-from hints.colour_rule import anchor_of, asked
+from hints.colour_rule import anchor_of, anchoring, asked
 from hints.footprint import footprint
-from hints.hint import Hint, HintSet
+from hints.hint import HintSet
 from hints.layers import Kept
 from hints.source import FOUND, Carried
 from hints.track import Track, tracks_of
@@ -58,7 +58,8 @@ def check(hints: HintSet, renderer: Renderer) -> dict[str, Any]:
             not_found.append(track.hint.id)
             continue
         kept = source.on_keyframe(track) if source is not None and found is not None else None
-        measured = measure(track, tracks, hints, lab, renderer.source.clip.size, kept)
+        anchor = _anchor(anchoring(track, tracks, hints, track.keyframe), renderer)
+        measured = measure(track, tracks, hints, lab, renderer.source.clip.size, kept, anchor)
         if measured is None:
             overruled.append(track.hint.id)
             continue
@@ -81,6 +82,7 @@ def measure(
     lab: Array,
     source_size: tuple[int, int],
     kept: Kept | None = None,
+    anchor: float | None = None,
 ) -> float | None:
     """ΔE2000 between what one hint asks for and what is on its keyframe.
 
@@ -94,6 +96,7 @@ def measure(
         lab: the rendered keyframe  [(H, W, 3) float32 Lab]
         source_size: (H, W) that hints' coordinates are of.
         kept: what was matched of a reference from elsewhere.
+        anchor: of a region, as the field has it  [L*]
 
     Returns:
         The difference, or None where later hints leave nothing of it.
@@ -111,7 +114,7 @@ def measure(
         ab = track.hint.image.chroma(size)[1] if kept is None else _matched(kept, size)[1]
         wanted = np.dstack([luma, ab])
         return float(np.median(delta_e(wanted[inside], lab[inside])))
-    ab = asked(track.hint, hints, luma, _anchor(track.hint, luma, source_size)).ab
+    ab = asked(track.hint, hints, luma, anchor).ab
     wanted = np.array([luma[inside].mean(), *ab[inside].mean(axis=0)], np.float32)
     return float(delta_e(wanted, lab[inside].mean(axis=0)))
 
@@ -138,9 +141,10 @@ def _overrules(other: Track, track: Track) -> bool:
     return other.hint.kind != "reference" and other.place > track.place
 
 
-def _anchor(hint: Hint, luma: Array, source_size: tuple[int, int]) -> float | None:
-    """The region's anchor as the field has it: from luma and footprint at working size."""
-    if hint.kind != "region" or hint.ramp is not None:
+def _anchor(first: Track | None, renderer: Renderer) -> float | None:
+    """The region's anchor as the field has it: from luma and footprint at working size, where its colour was named."""
+    if first is None:
         return None
-    small = to_working(luma)
-    return anchor_of(small, footprint(hint, source_size, (small.shape[0], small.shape[1])))
+    lab = srgb_to_lab(renderer.picture(first.keyframe, after=STAGE).rgb)
+    small = to_working(np.ascontiguousarray(lab[..., 0]))
+    return anchor_of(small, footprint(first.hint, renderer.source.clip.size, (small.shape[0], small.shape[1])))

@@ -87,29 +87,13 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
     return Layer(_everywhere(size), ab, cover, trust, below.spreads, tenure)
 
 
-def lay_over(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
-    """References of one keyframe, some from elsewhere: the better known counts; of two known alike, the later.
-
-    Args:
-        layers: in order.
-        size: (h, w) of the frame
-
-    Returns:
-        A layer of the whole frame, or the only one as it is.
-    """
-    if len(layers) == 1:
-        return layers[0]
-    amount, weight = _laid(layers, size, ())
-    ab = np.asarray(amount[..., :2] / np.maximum(weight, np.float32(1e-9))[..., None], np.float32)
-    return Layer(_everywhere(size), ab, (weight > 0).astype(np.float32), weight, True)
-
-
-def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
+def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int], *, pictures: bool = False) -> Layer:
     """One region between its keyframes: both sides speak, the better known one louder.
 
     Args:
         sides: layers of one region, each with how loud it speaks besides  (0, …)
         size: (h, w) of the frame
+        pictures: whether they are references', which know each place by itself
 
     Returns:
         A layer of the whole frame, or the only side as it is.
@@ -118,9 +102,8 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int]) -> Layer:
         return sides[0][0]
     whole = [(_whole(layer, size), loud) for layer, loud in sides]
     # Of a mask, what is trusted is where it is, not where it is not; so the track as a whole is believed there.
-    power = 3 if sides[0][0].spreads else 1
-    voices = [layer.trust**power * np.float32(loud) for layer, loud in whole]
-    total = np.maximum(np.sum(np.stack(voices), axis=0), np.float32(1e-9))
+    voices = [(layer.cover * layer.trust**3 if pictures else layer.trust) * np.float32(loud) for layer, loud in whole]
+    total = np.maximum(np.sum(np.stack(voices), axis=0), np.float32(1e-12))
     cover, trust, weight, tenure = (np.zeros(size, np.float32) for _ in range(4))
     ab = np.zeros((*size, 2), np.float32)
     for (layer, _), voice in zip(whole, voices, strict=True):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.contract.fingerprint import fingerprint
 from hints.layers import Kept
-from hints.track import Track, group_of
+from hints.track import Track
 
 # What a side is taken to have missed at the least: keyframes agree to about a pixel along their border. And for each
 # factor e by which the region's size is off.
@@ -66,33 +66,36 @@ class Meetings:
         if track.nearness(n) == 1 or track.hint.mask is None:
             return []
         mine, others = _sides(track, n, known)
-        return [self._key(t, _beside(mine[0], others[0])) for t in (*mine, *others)]
+        return self._keys((*mine, *others), _beside(mine[0], others[0]))
 
     def _arrival(self, mine: Sequence[Track], others: Sequence[Track]) -> float:
         """Overlap of one side's masks with the other's on the frame beside the other's keyframe  [0, 1]."""
         n = _beside(mine[0], others[0])
-        key = fingerprint("arrival", [[self._key(t, n) for t in some] for some in (mine, others)])
+        key = fingerprint("arrival", [self._keys(some, n) for some in (mine, others)])
         if key not in self._arrivals:
             one, other = self._cover(mine, n), self._cover(others, n)
             either = int((one | other).sum())
             self._arrivals[key] = int((one & other).sum()) / either if either else 1.0
         return self._arrivals[key]
 
+    def _keys(self, tracks: Sequence[Track], n: int) -> list[str]:
+        """Of tracks on a frame; of one whose span does not hold it, that it is not there."""
+        return [self._key(t, n) if n in t.span else "" for t in tracks]
+
     def _cover(self, tracks: Sequence[Track], n: int) -> Inside:
         """Where tracks of one keyframe see their region on a frame  [(h, w) bool]."""
         cover = np.zeros(self._size, np.bool_)
         for track in tracks:
-            kept = self._at(track, n) if n in track.reach else None
+            kept = self._at(track, n) if n in track.span else None
             if kept is not None:
                 cover[kept.box] |= kept.cover > 0.5
         return cover
 
 
 def _sides(track: Track, n: int, known: Sequence[Track]) -> tuple[list[Track], list[Track]]:
-    """All tracks of a region that come from a keyframe, and from its next one beyond a frame."""
-    other, group = track.after if n > track.keyframe else track.before, group_of(track.hint)
-    alike = [t for t in known if group_of(t.hint) == group]
-    return [t for t in alike if t.keyframe == track.keyframe], [t for t in alike if t.keyframe == other]
+    """All tracks of a region that speak of a frame from one keyframe, and from its next one beyond the frame."""
+    alike = [t for t in known if t.group == track.group and t.speaks(n)]
+    return [t for t in alike if t.keyframe == track.keyframe], [t for t in alike if t.keyframe == track.other(n)]
 
 
 def _beside(mine: Track, other: Track) -> int:

@@ -18,15 +18,15 @@ from core.film.shot import Shot, shot_of
 from core.film.timebase import FrameRange
 from core.flow import DisFlow, FlowEstimator, working_size
 from hints.carry import Tracks, Ways
-from hints.colour_rule import anchor_of, asked
+from hints.colour_rule import anchor_of, anchoring, asked
 from hints.compete import Neighbours, contested, name_of
-from hints.field import HintField, Layer, blend, compose, lay_over, unite
+from hints.field import HintField, Layer, blend, compose, unite
 from hints.footprint import footprint
 from hints.hint import Hint, HintSet
 from hints.layers import NOTHING, Kept
 from hints.meet import Meetings
 from hints.propagate import Motion
-from hints.track import Track, group_of, tracks_of
+from hints.track import REFERENCES, Track, counts, tracks_of
 
 VERSION = 6
 # A lock holds where its mask was carried with at least this trust.
@@ -79,6 +79,7 @@ class Carried:
         self._painted: tuple[int, list[tuple[Inside, Carried]]] | None = None
         self._frozen_sources: dict[str, Carried] = {}
         self._held: dict[int, HintField | None] = {}
+        self._by_shot: dict[int, Sequence[Track]] = {}
         self._made: dict[int, dict[str, Layer]] = {}
 
     def saying(self, hints: HintSet) -> Carried:
@@ -98,14 +99,18 @@ class Carried:
 
     def reach(self, shot: Shot) -> FrameRange:
         """Frames of a shot that its hints may touch at most; empty where it has none."""
-        ranges = [t.reach for t in self._of(shot)]
+        # Nothing of the film is looked at here; whom a reference bounds makes no difference to all together.
+        ranges = [t.reach for t in self.tracks if t.shot.range == shot.range and counts(t.hint)]
         if not ranges:
             return FrameRange(shot.range.start, shot.range.start)
         return FrameRange(min(r.start for r in ranges), max(r.stop for r in ranges))
 
     def ready(self, shot: Shot) -> bool:
         """Whether all tracks of a shot are kept already."""
-        return all(self._tracks.ready(t) for t in self._all_of(shot))
+        sources = self._sources(shot)
+        if any(self._tracks.known_from_elsewhere(t) is None for source in sources for t in source._rivals(shot)):
+            return False
+        return all(self._tracks.ready(t) for source in sources for t in source._of(shot))
 
     def prepare(self, span: FrameRange, report: Report, token: CancelToken) -> None:
         """Find and keep the flow and the looks of frames of one shot, so that hints placed there are carried quickly.
@@ -137,8 +142,18 @@ class Carried:
 
         self._tracks.carry(wanted, token, done)
 
-    def _of(self, shot: Shot) -> list[Track]:
-        return [t for t in self.tracks if t.shot.range == shot.range]
+    def _of(self, shot: Shot) -> Sequence[Track]:
+        """Tracks of a shot, in order. Which of several references are from elsewhere is told by their keyframes."""
+        if shot.range.start not in self._by_shot:
+            strange = {t.place for t in self._rivals(shot) if self._tracks.from_elsewhere(t)}
+            tracks = tracks_of(self.hints, self.timeline, strange) if strange else self.tracks
+            self._by_shot[shot.range.start] = [t for t in tracks if t.shot.range == shot.range]
+        return self._by_shot[shot.range.start]
+
+    def _rivals(self, shot: Shot) -> list[Track]:
+        """Whole references of a shot, where there are several."""
+        whole = [t for t in self.tracks if t.group == REFERENCES and t.shot.range == shot.range]
+        return whole if len(whole) > 1 else []
 
     # -- what is said ---------------------------------------------------------------------------------
 
@@ -228,7 +243,7 @@ class Carried:
         place = {group: i for i, group in enumerate(groups)}
         beside = {
             (min(place[a], place[b]), max(place[a], place[b]))
-            for a, b in self._neighbours.among(speaking, self._tracks.held if at_once else self._found)
+            for a, b in self._neighbours.among(n, speaking, self._tracks.held if at_once else self._found)
             if a in place and b in place
         }
         painted = {place[group] for group in map(name_of, (t for t in speaking if t.keyframe == n)) if group in place}
@@ -256,54 +271,53 @@ class Carried:
             sides.setdefault(track.keyframe, []).append((track, layer))
         layers: dict[tuple[str, ...], Layer] = {}
         for group, sides in groups.items():
-            join = lay_over if strange and group[0] == "reference" else unite
             united = []
             for some in sides.values():
-                layer = join([layer for _, layer in some], self.size)
+                layer = unite([layer for _, layer in some], self.size)
                 track = some[0][0]
                 known = None if at_once else self._of(track.shot)
                 united.append((layer, self._meetings.loudness(track, n, float(layer.cover.sum()), known)))
-            layers[group] = blend(united, self.size)
+            layers[group] = blend(united, self.size, pictures=group[0] == "reference")
         return layers
 
     def _speaking(self, n: int) -> list[Track]:
-        return [t for t in self.tracks if n in t.reach and t.hint.kind != "lock" and t.hint.strength > 0]
+        return [t for t in self._of(shot_of(self.timeline.shots, n)) if t.hint.kind != "lock" and t.speaks(n)]
 
     def _layer(self, track: Track, n: int, luma: Array) -> Layer:
         """What one track says of frame ``n``; kept at hand, for most of it is the same after the next click."""
-        key = fingerprint(self._tracks.key(track, n), self._colour(track), track.hint.strength)
+        key = fingerprint(self._tracks.key(track, n), self._colour(track, n), track.hint.strength)
         if n not in self._made:
             # A render never comes back to a frame: what it held would only take memory.
             self._made.clear()
         made = self._made.setdefault(n, {})
-        layer = made.pop(key, None) or self._make_layer(track, self._tracks.at(track, n) or NOTHING, luma)
+        layer = made.pop(key, None) or self._make_layer(track, n, luma)
         made[key] = layer
         if len(made) > _LAYERS_HELD:
             made.pop(next(iter(made)))
         return layer
 
-    def _make_layer(self, track: Track, kept: Kept, luma: Array) -> Layer:
-        hint = track.hint
+    def _make_layer(self, track: Track, n: int, luma: Array) -> Layer:
+        hint, kept = track.hint, self._tracks.at(track, n) or NOTHING
         ab = kept.ab
         if ab is None:
-            ab = asked(hint, self.hints, luma[kept.box], self._anchor(track)).ab
+            ab = asked(hint, self.hints, luma[kept.box], self._anchor(track, n)).ab
         trust = kept.trust * np.float32(hint.strength)
         return Layer(kept.box, ab, kept.cover, trust, hint.mask is None, kept.tenure)
 
-    def _anchor(self, track: Track) -> float | None:
-        hint = track.hint
-        if hint.kind != "region" or hint.ramp is not None:
+    def _anchor(self, track: Track, n: int) -> float | None:
+        first = anchoring(track, self._of(track.shot), self.hints, n)
+        if first is None:
             return None
-        key = self._tracks.key(track, track.keyframe)
+        key = self._tracks.key(first, first.keyframe)
         if key not in self._anchors:
-            cover = footprint(hint, self._ways.source_size, self.size)
-            self._anchors[key] = anchor_of(self._motion.luma(track.keyframe), cover)
+            cover = footprint(first.hint, self._ways.source_size, self.size)
+            self._anchors[key] = anchor_of(self._motion.luma(first.keyframe), cover)
         return self._anchors[key]
 
     def _field_key(self, n: int) -> str | None:
         """Key of the field alone, by all that it is made from: nothing is composed for it, and no frame looked at.
 
-        Tracks of which nothing is on the frame are left out. An anchor hangs on the track's own key.
+        Tracks of which nothing is on the frame are left out. An anchor hangs on the key of the track that gives it.
         """
         if n not in self._field_keys:
             self._field_keys[n] = self._make_field_key(n)
@@ -315,23 +329,21 @@ class Carried:
         if not there:
             return None
         place = {group: i for i, group in enumerate(dict.fromkeys(map(name_of, there)))}
-        beside = self._neighbours.among(speaking, self._found)
+        beside = self._neighbours.among(n, speaking, self._found)
         return fingerprint(
             "field of",
             VERSION,
             self._motion.luma_key(n),
-            [
-                (self._tracks.key(t, n), t.nearness(n), group_of(t.hint), self._colour(t), t.hint.strength)
-                for t in there
-            ],
+            [(self._tracks.key(t, n), t.nearness(n), t.group, self._colour(t, n), t.hint.strength) for t in there],
             [self._meetings.depends_on(t, n, self._of(t.shot)) for t in there],
             [(place[a], place[b]) for a, b in beside if a in place and b in place],
             any(self._tracks.from_elsewhere(t) for t in speaking),
         )
 
-    def _colour(self, track: Track) -> tuple[str, object, object]:
-        hint = track.hint
-        return hint.kind, hint.ramp, self.hints.colour_of(hint)
+    def _colour(self, track: Track, n: int) -> tuple[str, object, object, str | None]:
+        hint, first = track.hint, anchoring(track, self._of(track.shot), self.hints, n)
+        light = None if first is None else self._tracks.key(first, first.keyframe)
+        return hint.kind, hint.ramp, self.hints.colour_of(hint), light
 
     # -- locks ------------------------------------------------------------------------------------------
 
@@ -341,7 +353,7 @@ class Carried:
         to_ask = [self]
         while to_ask:
             source = to_ask.pop()
-            for track in source._of(shot):
+            for track in (t for t in source.tracks if t.shot.range == shot.range):
                 if track.hint.kind == "lock" and track.hint.keeps not in found:
                     found[track.hint.keeps] = self._frozen_of(track.hint)
                     to_ask.append(self._frozen_of(track.hint))

@@ -140,7 +140,7 @@ def film():
 
 
 def beside(source, n):
-    return source._neighbours.among(source._speaking(n), source._found)
+    return source._neighbours.among(n, source._speaking(n), source._found)
 
 
 def test_keyframes_tell_who_lies_upon_whom(film):

@@ -83,6 +83,16 @@ def test_a_film_painted_as_asked_has_no_difference(film):
     assert found["overruled"] == []
 
 
+def test_a_second_mask_is_measured_in_the_light_of_the_first():
+    film = Film(3, step=0.0)
+    bright = film._luma
+    film._luma = lambda n: (bright(n) * (1 - 0.2 * n)).astype(np.float32)
+    hints = HintSet((RED,), tuple(replace(region(film), id=f"h{n}", frame=n) for n in (0, 2)))
+    found = check(hints, obeyed(film, hints))
+    assert [row["id"] for row in found["hints"]] == ["h0", "h2"]
+    assert found["max"] < 0.5
+
+
 def test_a_grey_film_is_as_far_off_as_the_colour_is(film):
     hints = HintSet((RED,), (region(film),))
     found = check(hints, Rendered(film, lambda n: np.zeros((*SIZE, 2), np.float32)))

@@ -183,6 +183,34 @@ def test_of_two_on_one_keyframe_the_very_frame_has_its_way(film):
         assert np.abs(both.ab - alone.ab).max() < 1e-3
 
 
+def test_a_stranger_takes_nothing_from_the_reference_beside_it(film):
+    exact = Hint("a", 0, "reference", image=Picture.of(coloured(film, 0)))
+    noise = np.kron(np.random.default_rng(7).random((12, 16)) < 0.5, np.ones((8, 8))).astype(np.float32) * 80 + 10
+    still = Picture.of(join(noise, np.broadcast_to(WARM, (*SIZE, 2)).astype(np.float32)))
+    alone = carried(film, exact)
+    both = carried(film, exact, Hint("b", 2, "reference", image=still))
+    assert both.found(both.tracks[1]) == 0
+    for n in range(4):
+        assert np.array_equal(both.field(n).weight, alone.field(n).weight)
+        assert np.abs(both.field(n).ab - alone.field(n).ab).max() < 1e-3
+
+
+def test_of_two_from_elsewhere_each_has_its_keyframe_and_a_stranger_neither(film):
+    noise = np.kron(np.random.default_rng(7).random((12, 16)) < 0.5, np.ones((8, 8))).astype(np.float32) * 80 + 10
+    nothing = join(noise, np.broadcast_to(WARM, (*SIZE, 2)).astype(np.float32))
+    first = Hint("a", 0, "reference", image=Picture.of(moved(coloured(film, 0))))
+    alone = carried(film, first)
+    strange = carried(film, first, Hint("b", 2, "reference", image=Picture.of(nothing)))
+    green = join(film.luma(3), np.broadcast_to(np.float32([-40, 20]), (*SIZE, 2)).astype(np.float32))
+    second = carried(film, first, Hint("b", 3, "reference", image=Picture.of(moved(green))))
+    for n in range(4):
+        known = alone.field(n).weight > 0.5
+        assert np.abs(strange.field(n).ab - alone.field(n).ab)[known].max() < 1e-3
+    assert error(film, second, 0) < 8
+    believed = second.field(3).weight > 0.5
+    assert np.abs(second.field(3).ab[believed] - np.float32([-40, 20])).mean() < 4
+
+
 # -- on real film ------------------------------------------------------------------------------------------
 
 real = pytest.mark.skipif(not (DATA / "clips").is_dir(), reason="the films with truth are not beside this checkout")

@@ -92,7 +92,7 @@ def test_what_loudness_hangs_on_are_both_sides_where_they_arrive():
 
 def test_a_span_that_ends_before_the_next_mask_leaves_that_one_to_speak():
     told = Told(Film(LAST + 1), leak=0)
-    short = [replace(told.tracks[0], reach=replace(told.tracks[0].reach, stop=6)), told.tracks[1]]
+    short = [replace(told.tracks[0], span=replace(told.tracks[0].span, stop=6)), told.tracks[1]]
     loud = [told.meetings().loudness(t, 4, float(told.film.mask(4).sum()), short) for t in short]
     assert loud[1] > loud[0]
 

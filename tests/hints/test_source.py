@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.metrics import iou
 from core.contract.progress import CancelToken, silent
@@ -23,6 +25,7 @@ from hints.source import Carried
 sys.path.insert(0, str(Path(__file__).parent))
 from film import SIZE, Film, Memory
 
+SMALL, KEPT = Film(8, step=1.5), Memory()  # of which much is said, and carried once
 RED, BLUE = Region("red", "Coat", "#8a4a3c"), Region("blue", "Wall", "#3c4a8a")
 
 
@@ -116,6 +119,63 @@ def test_a_new_keyframe_changes_only_the_stretch_between_its_neighbours():
     new = keys(carried(film, before.replace_hint(moved), store))
     changed = [n for n in range(16) if old[n] != new[n]]
     assert changed == list(range(3, 13))
+
+
+def mixed(data, film, name):
+    """Any hint on any frame, with or without a span, at any strength."""
+    n = data.draw(st.integers(0, film.count - 1))
+    span = data.draw(st.none() | st.tuples(st.integers(0, n), st.integers(n + 1, film.count)))
+    more = {
+        "span": FrameRange(*span) if span else None,
+        "strength": data.draw(st.sampled_from([1.0, 1.0, 0.5, 0.0])),
+    }
+    aside = np.roll(film.mask(n), data.draw(st.sampled_from([0, 0, -15, 30])), axis=1)
+    kind = data.draw(st.sampled_from(["region"] * 4 + ["neutral", "lock", "point"]))
+    if kind == "point":
+        return point(n, name, (data.draw(st.integers(5, 120)), 40.0), **more)
+    where = data.draw(st.sampled_from(["red", "blue"])) if kind == "region" else None
+    return Hint(name, n, kind, region=where, mask=Mask.of(aside), **more)
+
+
+def alike(one, other, n):
+    """Whether two sources say the same of a frame, to the bit."""
+    a, b = one.field(n), other.field(n)
+    if a is None or b is None:
+        fields = a is b
+    else:
+        fields = all(np.array_equal(getattr(a, p), getattr(b, p)) for p in ("ab", "weight", "spreads"))
+    mine, theirs = one.locks(n), other.locks(n)
+    return (
+        fields
+        and len(mine) == len(theirs)
+        and all(np.array_equal(m, q) and alike(s, t, n) for (m, s), (q, t) in zip(mine, theirs, strict=True))
+    )
+
+
+@settings(max_examples=10, deadline=None, derandomize=True, database=None)
+@given(st.data())
+def test_keys_change_exactly_where_a_hint_changes_the_field_and_that_is_in_its_span(data):
+    film, store = SMALL, KEPT
+    hints = said(*(mixed(data, film, f"h{i}") for i in range(data.draw(st.integers(1, 3)))))
+    new = mixed(data, film, "new")
+    one, other = carried(film, hints, store), carried(film, hints.add_hint(new), store)
+    track = other.tracks[-1]
+    for n in range(film.count):
+        same = alike(one, other, n)
+        assert same == (one.key(n) == other.key(n))
+        assert same or track.speaks(n)
+
+
+def test_a_correction_with_a_span_leaves_the_frames_beyond_it_alone():
+    film = Film(16, step=1.0)
+    store = Memory()
+    alone = said(region(film, 2, "a"))
+    old = keys(carried(film, alone, store))
+    moved = Mask.of(np.roll(film.mask(8), 3, axis=0))
+    new = keys(carried(film, alone.add_hint(replace(region(film, 8, "b", span=FrameRange(7, 10)), mask=moved)), store))
+    assert [n for n in range(16) if old[n] != new[n]] == [7, 8, 9]
+    nothing = keys(carried(film, alone.add_hint(region(film, 8, "b", strength=0.0)), store))
+    assert nothing == old
 
 
 def test_between_two_keyframes_both_speak():
@@ -247,6 +307,50 @@ def test_a_mask_says_where_its_object_ends_and_a_point_does_not(film):
     ground = carried(film, said(still(film, 3, np.float32([8, 20])), region(film, 3))).field(3)
     assert ground.spreads[film.mask(3)].max() == 0
     assert ground.spreads[~film.mask(3)].min() > 0.99
+
+
+class Dimming(Film):
+    """The light goes out: at frame 10 it is half of what it was."""
+
+    def _luma(self, n):
+        return (super()._luma(n) * (1 - 0.05 * n)).astype(np.float32)
+
+
+def chromas(source, frames):
+    fields = [source.field(n) for n in frames]
+    return np.array([np.hypot(*field.ab[field.weight > 0.5].mean(axis=0)) for field in fields])
+
+
+def test_a_second_mask_of_one_colour_corrects_the_outline_and_leaves_the_light():
+    film, store, frames = Dimming(12, step=0.0), Memory(), range(12)
+    first, second = region(film, 0, "a"), region(film, 10, "b")
+    alone = chromas(carried(film, said(first), store), frames)
+    swatch = np.hypot(*hex_to_lab(RED.colour)[1:])
+    assert alone[0] == pytest.approx(swatch, abs=0.3)
+    assert alone[10] < 0.65 * swatch
+    both = chromas(carried(film, said(first, second), store), frames)
+    assert both == pytest.approx(alone, abs=0.3)
+    assert np.diff(both).max() < 0  # no step anywhere
+    # Whichever was said first names the light in which it was seen.
+    late = chromas(carried(film, said(second, first), store), frames)
+    assert late[10] == pytest.approx(swatch, abs=0.3)
+    assert late[0] > 1.3 * swatch
+
+
+def test_another_colour_on_a_later_mask_is_that_colour_on_its_frame():
+    film = Dimming(12, step=0.0)
+    first, other = region(film, 0, "a"), region(film, 10, "b", colour=BLUE.colour)
+    field = carried(film, said(first, other)).field(10)
+    assert field.ab[film.mask(10)].mean(axis=0) == pytest.approx(hex_to_lab(BLUE.colour)[1:], abs=0.3)
+
+
+def test_an_anchor_holds_inside_its_span_and_later_hints_never_move_it():
+    film, store = Dimming(12, step=0.0), Memory()
+    brief, whole = region(film, 0, "a", span=FrameRange(0, 4)), region(film, 10, "b")
+    alone, both = carried(film, said(whole), store), carried(film, said(brief, whole), store)
+    assert [alone.key(n) != both.key(n) for n in range(12)] == [True] * 4 + [False] * 8
+    after = carried(film, said(whole, brief), store)
+    assert [alone.key(n) == after.key(n) for n in range(4, 12)] == [True] * 8
 
 
 def test_neutral_asks_for_grey(film):
