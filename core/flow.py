@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from core.contract.plugins import Plugins
 from core.errors import ShapeError
+from core.shift import about, better, gains, large_shift
 
 Array = NDArray[np.float32]
 Preset = Literal["ultrafast", "fast", "medium"]
 
 WORKING_LONG_SIDE = 640
-_VERSION = 1
+_VERSION = 2
 _PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
@@ -32,6 +33,8 @@ _PRESETS = {
 _LEAST_SIDE = 32
 # Smaller pictures hold too few patches to leave any out, and cost little  [px of the long side].
 _QUICK_FROM = 256
+# A pan, and what moves beside it: so many shifts are looked for where flow is lost.
+_MOST_SHIFTS = 3
 # Forward-backward test of Sundaram et al. 2010: |f + b|² < 0.01 (|f|² + |b|²) + 0.5 px².
 _FB_RELATIVE, _FB_ABSOLUTE = 0.01, 0.5
 # Luma that differs by this much after gain matching leaves a trust of 1/e  [L*].
@@ -105,6 +108,9 @@ class DisFlow:
     Flicker must not lead it: both lumas are first brought to one mean and contrast, DIS itself removes the
     mean of each patch, and the luma test of the trust ignores differences that are smooth over the frame.
 
+    What moves further than DIS reaches is begun anew from a shift found for it (`core.shift`): a pan, and what moves
+    beside it. Where nothing of that kind is lost, the flow is DIS's own to the bit.
+
     Source: Kroeger et al. 2016 (DIS); Sundaram, Brox & Keutzer 2010 (forward-backward check).
     """
 
@@ -146,12 +152,44 @@ class DisFlow:
             raise ShapeError(f"flow: lumas are {luma_a.shape} and {luma_b.shape}; bring both to one (h, w)")
         a, b = match_gain(luma_a, luma_b)
         first, second = _to_8bit(a), _to_8bit(b)
-        forward, backward = (self._flow(*way, preset, finest) for way in ((first, second), (second, first)))
-        return with_trust(a, b, forward, backward)
+        pair = with_trust(a, b, *self._both_ways(first, second, preset, finest))
+        for _ in range(_MOST_SHIFTS):
+            shift = large_shift(a, b, pair.forward_trust, pair.backward_trust)
+            if shift is None:
+                break
+            forward, backward = self._begun_at(shift, first, second, preset, finest)
+            tried = _joined(a, b, pair, with_trust(a, b, forward, backward), shift)
+            if not gains(tried.forward_trust, pair.forward_trust):
+                break
+            if not gains(tried.backward_trust, pair.backward_trust):
+                break
+            pair = tried
+        return pair
+
+    def _begun_at(
+        self, shift: tuple[int, int], a: NDArray[np.uint8], b: NDArray[np.uint8], preset: Preset, finest: int | None
+    ) -> tuple[Array, Array]:
+        """Flow both ways, found in what both frames show of each other where one is shifted."""
+        h, w = a.shape
+        (left, right), (top, bottom) = ((max(0, -d), max(0, d)) for d in shift)
+        of_a = a[top : h - bottom, left : w - right]
+        of_b = b[bottom : h - top, right : w - left]
+        forward, backward = self._both_ways(of_a, of_b, preset, finest)
+        along = np.array(shift, np.float32)
+        return (
+            _extended(forward + along, (top, bottom, left, right)),
+            _extended(backward - along, (bottom, top, right, left)),
+        )
+
+    def _both_ways(
+        self, a: NDArray[np.uint8], b: NDArray[np.uint8], preset: Preset, finest: int | None
+    ) -> tuple[Array, Array]:
+        return self._flow(a, b, preset, finest), self._flow(b, a, preset, finest)
 
     def _flow(self, a: NDArray[np.uint8], b: NDArray[np.uint8], preset: Preset, finest: int | None) -> Array:
         h, w = a.shape
         bottom, right = max(0, _LEAST_SIDE - h), max(0, _LEAST_SIDE - w)
+        a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
         if bottom or right:
             a, b = _padded(a, bottom, right), _padded(b, bottom, right)
         # One object per call: DIS keeps buffers inside, and stages may run in several threads.
@@ -307,6 +345,16 @@ def register(plugins: Plugins) -> None:
     plugins.flows.add("dis", lambda device: DisFlow())
 
 
+def _joined(luma_a: Array, luma_b: Array, pair: FlowPair, there: FlowPair, shift: tuple[int, int]) -> FlowPair:
+    """A pair with what another, begun at one shift, knows better about that shift."""
+    back = -shift[0], -shift[1]
+    ahead = better(there.forward_trust * about(there.forward, shift), pair.forward_trust)
+    behind = better(there.backward_trust * about(there.backward, back), pair.backward_trust)
+    forward = np.where(ahead[..., None], there.forward, pair.forward)
+    backward = np.where(behind[..., None], there.backward, pair.backward)
+    return with_trust(luma_a, luma_b, forward, backward)
+
+
 def _trust(a: Array, b: Array, forward: Array, backward: Array) -> Array:
     """How far the flow a → b is believed: forward–backward agreement × luma agreement × inside the frame."""
     residual: Array = a - warp(b, forward)
@@ -344,3 +392,7 @@ def _to_8bit(luma: Array) -> NDArray[np.uint8]:
 
 def _padded(image: NDArray[np.uint8], bottom: int, right: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _extended(flow: Array, sides: tuple[int, int, int, int]) -> Array:
+    return np.asarray(cv2.copyMakeBorder(flow, *sides, cv2.BORDER_REPLICATE), np.float32)

@@ -35,7 +35,8 @@ from hints.track import Track
 
 T = TypeVar("T")
 
-# A track of which nothing was seen for this many frames has ended: it left the picture for good.
+# A track of which nothing was seen for this many frames has ended, for motion alone finds nothing again. A mask is
+# sought to the end of its shot: what was hidden behind a passer-by comes back when it will.
 PATIENCE = 24
 
 # Masks are followed as well when frames are looked at this small, in half the time; references lose 0.04 dB [px].
@@ -270,7 +271,7 @@ class Tracks:
     ) -> Generator[int, None, None]:
         """Carry tracks of one manner to one side, and keep them; gives the number of each frame when it is kept."""
         ways, manner = self.ways, self._manner(tracks[0])
-        ends = [_Ending(len(_frames(t, side))) for t in tracks]
+        ends = [_Ending(len(_frames(t, side)), sought=manner == "mask") for t in tracks]
         follower = self._follower(manner, keyframe, tracks)
         longest = max((_frames(t, side) for t in tracks), key=len)
         motion = ways.motion if manner == "reference" else self.prepared
@@ -341,8 +342,9 @@ class Tracks:
 class _Ending:
     """How far one track was carried, and whether it has ended."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, sought: bool) -> None:
         self.frames, self._limit, self._unseen = 0, limit, 0
+        self._patience = limit if sought else PATIENCE
 
     def saw(self, *, nothing: bool) -> None:
         self.frames += 1
@@ -350,7 +352,7 @@ class _Ending:
 
     @property
     def reached(self) -> bool:
-        return self.frames >= self._limit or self._unseen >= PATIENCE
+        return self.frames >= self._limit or self._unseen >= self._patience
 
 
 def _ahead(steps: Iterator[T]) -> Generator[T, None, None]:

@@ -25,7 +25,7 @@ from core.guided import upsample_chroma
 from hints.evidence import ASIDE_PX, Backdrop, bent, by_motion, by_surface
 from hints.propagate import WALKING_LONG_SIDE, Part, Step, resized, size_within, walking_size
 
-VERSION = 8
+VERSION = 9
 Inside = NDArray[np.bool_]
 
 ASKED_LONG_SIDE = 240  # of the grid of places that are asked what they look like [px]

@@ -13,6 +13,7 @@ from core.flow import (
     FlowPair,
     closure,
     compose,
+    match_gain,
     register,
     resize_flow,
     to_working,
@@ -167,3 +168,72 @@ def test_dis_is_registered_and_is_an_estimator() -> None:
     estimator = plugins.flows.get("dis")(None)
     assert isinstance(estimator, FlowEstimator)
     assert len({DisFlow(p).fingerprint for p in ("ultrafast", "fast", "medium")}) == 3
+
+
+def _pan(shift: tuple[int, int], size: tuple[int, int] = (240, 320)) -> tuple[np.ndarray, np.ndarray]:
+    """Two grainy frames of one textured ground; what the first shows at x, the second shows at x + shift."""
+    h, w = size
+    rng = np.random.default_rng(1)
+    noise = rng.standard_normal((2 * h, 2 * w)).astype(np.float32)
+    fine, coarse = cv2.GaussianBlur(noise, (0, 0), 2), cv2.GaussianBlur(noise, (0, 0), 8)
+    ground = np.clip(50 + 10 * (fine / fine.std() + coarse / coarse.std()), 3, 97)
+    (left, right), (top, bottom) = ((max(0, d), max(0, -d)) for d in shift)
+    first, second = ground[top : top + h, left : left + w], ground[bottom : bottom + h, right : right + w]
+    return tuple((f + rng.normal(0, 1.5, size)).astype(np.float32) for f in (first, second))
+
+
+@pytest.mark.parametrize(
+    ("size", "shift"),
+    [
+        ((480, 640), (100, 0)),
+        ((480, 640), (-240, 0)),
+        ((480, 640), (320, 0)),
+        ((240, 320), (80, 0)),
+        ((240, 320), (-160, 0)),
+        ((240, 320), (0, 110)),
+        ((240, 320), (0, -60)),
+        ((240, 320), (-90, 70)),
+    ],
+)
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_pan_of_up_to_half_the_frame_is_found_both_ways(
+    size: tuple[int, int], shift: tuple[int, int], quick: bool
+) -> None:
+    a, b = _pan(shift, size)
+    pair = (DisFlow().quick_pair if quick else DisFlow().pair)(a, b)
+    for flow, trust, truth in (
+        (pair.forward, pair.forward_trust, shift),
+        (pair.backward, pair.backward_trust, (-shift[0], -shift[1])),
+    ):
+        true = np.broadcast_to(np.float32(truth), flow.shape)
+        seen = warp_valid(np.ascontiguousarray(true)) > 0
+        error = np.linalg.norm(flow - true, axis=-1)[seen]
+        assert np.median(error) < 0.2
+        assert (error > 3).mean() < 0.05
+        assert trust[seen].mean() > 0.8
+        assert trust[~seen].mean() < 0.2
+
+
+def test_what_moves_far_by_itself_is_found_beside_ground_that_stays() -> None:
+    a, b = _pan((0, 0))
+    thing = _pan((0, 0), (140, 140))[0][::-1]
+    a[50:190, 20:160], b[50:190, 150:290] = thing, thing
+    pair = DisFlow().pair(a, b)
+    inside, stays = pair.forward[60:180, 30:150], pair.forward[:40]
+    assert np.median(np.linalg.norm(inside - np.float32((130, 0)), axis=-1)) < 0.2
+    assert np.median(np.linalg.norm(stays, axis=-1)) < 0.2
+
+
+def test_where_nothing_is_lost_or_nothing_agrees_flow_is_that_of_dis_to_the_bit() -> None:
+    rng = np.random.default_rng(4)
+    cut = _pan((0, 0))[0][::-1, ::-1].copy()
+    noise = [rng.uniform(0, 100, (240, 320)).astype(np.float32) for _ in range(2)]
+    blank = np.full((240, 320), 40, np.float32)
+    for a, b in (_pan((12, 5)), (_pan((0, 0))[0], cut), noise, (blank, blank), (blank, noise[0])):
+        pair = DisFlow().pair(a, b)
+        first, second = (
+            np.rint(np.clip(luma * np.float32(2.55), 0, 255)).astype(np.uint8) for luma in match_gain(a, b)
+        )
+        for flow, one, other in ((pair.forward, first, second), (pair.backward, second, first)):
+            dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+            assert np.array_equal(flow, dis.calc(one, other, None))

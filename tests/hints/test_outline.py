@@ -22,7 +22,7 @@ from hints.region import Region
 from hints.source import Carried
 
 sys.path.insert(0, str(Path(__file__).parent))
-from film import SIZE, Film, shifted
+from film import SIZE, Film, shifted, texture
 
 DATA = Path(os.environ.get("POCHOIR_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
@@ -95,6 +95,30 @@ def test_what_passes_in_front_is_not_coloured_and_what_was_hidden_is_found_again
     assert np.mean([iou(found[n], film.mask(n)) for n in back]) > 0.85
     by_motion = carried(film, masked(film), None)
     assert min(covers(by_motion, by_motion.tracks[0], n).mean() for n in hidden) > 0.01
+
+
+class Crossed(Film):
+    """Something wide stands in front of a patch at rest for some frames."""
+
+    def __init__(self, hidden):
+        super().__init__(hidden + 8, step=0.0)
+        self.hidden = range(3, 3 + hidden)
+        self.front = texture(np.random.default_rng(9), 20, 3)
+
+    def _luma(self, n):
+        luma = super()._luma(n)
+        if n in self.hidden:
+            luma[:, 5:70] = self.front[:, 5:70]
+        return luma
+
+
+@pytest.mark.parametrize("hidden", [22, 30, 60])
+def test_what_was_hidden_is_found_again_however_long_it_was(hidden):
+    film = Crossed(hidden)
+    source = carried(film, masked(film), Tones())
+    back = film.hidden.stop
+    assert not any(covers(source, source.tracks[0], n).any() for n in film.hidden[3:])
+    assert min(overlap(film, source, [n]) for n in range(back + 1, film.count)) > 0.9
 
 
 def test_what_motion_carries_well_is_hardly_changed_and_never_for_the_worse():
