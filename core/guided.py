@@ -82,19 +82,24 @@ def lay_over(luma_small: Plane, ab_small: Plane, weight_small: Plane, luma_full:
             f"{ab_full.shape} of the size of its luma {luma_full.shape}"
         )
     out = np.array(ab_full, np.float32)
+    if not weight_small.any():
+        return out
+    small, full = _around(weight_small, luma_full.shape)
+    luma_small, ab_small, weight_small = luma_small[small], ab_small[small], weight_small[small]
+    luma_full, under = luma_full[full], out[full]
     for tile in _tiles(luma_small.shape, luma_full.shape):
         weight, ab = weight_small[tile.small], ab_small[tile.small]
         if not weight.any():
             continue
         luma, planes = luma_small[tile.small], [ab[..., 0], ab[..., 1]]
         if weight.min() >= 1:
-            out[tile.full] = cv2.merge(_brought_up(luma, planes, luma_full[tile.full], tile))
+            under[tile.full] = cv2.merge(_brought_up(luma, planes, luma_full[tile.full], tile))
             continue
         # The share goes up beside what it is a share of: the same luma draws the border of both.
         told = [weight, *(weight * plane for plane in planes)]
         share, *over = _brought_up(luma, told, luma_full[tile.full], tile)
         rest = np.float32(1) - share
-        out[tile.full] = cv2.add(cv2.merge(over), cv2.multiply(out[tile.full], cv2.merge([rest, rest])))
+        under[tile.full] = cv2.add(cv2.merge(over), cv2.multiply(under[tile.full], cv2.merge([rest, rest])))
     return out
 
 
@@ -143,6 +148,20 @@ def _check(luma_small: Plane, ab_small: Plane, luma_full: Plane) -> None:
             f"luma {luma_small.shape} and chroma {ab_small.shape} must agree in height and width, and the frame's luma "
             f"{luma_full.shape} must be a plane"
         )
+
+
+def _around(weight: Plane, full: tuple[int, ...]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Rows and columns in which a weight may show, at working size and in the frame, up to borders of both."""
+    boxes = []
+    for axis, (small, count) in enumerate(zip(weight.shape, full, strict=True)):
+        at = np.flatnonzero(weight.any(axis=1 - axis))
+        step = small // gcd(small, count)
+        # Two pixels beyond it, its coefficients and bounds are 0.
+        start = max(0, int(at[0]) - 2 * RADIUS) // step * step
+        stop = min(small, -(-(int(at[-1]) + 1 + 2 * RADIUS) // step) * step)
+        boxes.append((slice(start, stop), slice(start * count // small, stop * count // small)))
+    (tall, down), (wide, along) = boxes
+    return (tall, wide), (down, along)
 
 
 def _brought_up(luma_small: Plane, planes: Sequence[Plane], luma: Plane, tile: _Tile) -> list[Plane]:

@@ -113,6 +113,19 @@ def test_what_is_laid_over_shows_by_its_weight_alone():
     assert np.array_equal(whole, upsample_chroma(guide, top, luma))
 
 
+def test_only_the_box_about_a_weight_is_worked_on_and_nothing_shows_of_it():
+    luma, ab = disc()
+    luma = luma + np.random.default_rng(5).normal(0, 3, luma.shape).astype(np.float32)
+    guide, top = small(luma, (80, 60)), np.full((60, 80, 2), (5.0, 60.0), np.float32)
+    weight = np.zeros((60, 80), np.float32)
+    weight[20:31, 15:37] = 0.8
+    alone = lay_over(guide, top, weight, luma, ab)
+    weight[-1, -1] = weight[0, 0] = 1
+    among = lay_over(guide, top, weight, luma, ab)
+    assert np.abs(alone - among)[20:-20, 20:-20].max() < 1e-4
+    assert np.abs(alone - ab).max() > 10
+
+
 def test_misfitting_weight_is_refused():
     luma, ab = disc(40, 50)
     with pytest.raises(ShapeError, match="weight"):
