@@ -6,6 +6,9 @@ A project is self-contained because these hold the file's own bytes; two are equ
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +23,37 @@ from core.film.colour import Array, srgb_to_lab
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY = 0  # PNG colour type, PNG specification 11.2.1
 MAX_PIXELS = 1 << 28
+# Most that decoded pixels may hold together: two stills in 4K (133 MB each), or sixty masks of that size  [bytes]
+HELD_BYTES = 512 << 20
+
+
+class _Held:
+    """Pixels decoded last, of all masks and stills together; hints live as long as the history of undo."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget, self._bytes = budget, 0
+        self._arrays: OrderedDict[tuple[str, str], NDArray[Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, what: str, sha256: str, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """The pixels of a file as ``what``, decoded where they are not held; read-only."""
+        key = (what, sha256)
+        with self._lock:
+            if key in self._arrays:
+                self._arrays.move_to_end(key)
+                return self._arrays[key]
+        pixels = decode()
+        pixels.setflags(write=False)
+        with self._lock:
+            if key not in self._arrays:
+                self._arrays[key] = pixels
+                self._bytes += pixels.nbytes
+                while self._bytes > self._budget and len(self._arrays) > 1:
+                    self._bytes -= self._arrays.popitem(last=False)[1].nbytes
+        return pixels
+
+
+_held = _Held(HELD_BYTES)
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,17 +98,16 @@ class Mask:
         """Of the file's bytes, hexadecimal."""
         return hashlib.sha256(self.png).hexdigest()
 
-    @cached_property
+    @property
     def inside(self) -> NDArray[np.bool_]:
-        """The pixels inside  [(H, W) bool], read-only.
+        """The pixels inside  [(H, W) bool], read-only; held for a while, then decoded again.
 
         Raises:
             InputError: the file is damaged.
         """
-        pixels = _decoded(self.png, cv2.IMREAD_GRAYSCALE, self.size)
-        inside = np.asarray(pixels > 127)
-        inside.setflags(write=False)
-        return inside
+        return _held.get(
+            "inside", self.sha256, lambda: np.asarray(_decoded(self.png, cv2.IMREAD_GRAYSCALE, self.size) > 127)
+        )
 
     def __repr__(self) -> str:
         return f"Mask({self.size[1]}x{self.size[0]}, {self.sha256[:8]})"
@@ -108,13 +141,16 @@ class Picture:
                 return end
         return ".webp" if self.data[8:12] == b"WEBP" else ".img"
 
-    @cached_property
+    @property
     def rgba(self) -> Array:
-        """The pixels  [(H, W, 4) float32 [0, 1] R'G'B' and alpha, not premultiplied], read-only.
+        """The pixels  [(H, W, 4) float32 [0, 1] R'G'B' and alpha, not premultiplied], read-only; held for a while.
 
         Raises:
             InputError: not an image that can be read, or not in colour planes.
         """
+        return _held.get("rgba", self.sha256, self._decode)
+
+    def _decode(self) -> Array:
         pixels = _decoded(self.data, cv2.IMREAD_UNCHANGED)
         if pixels.ndim != 3 or pixels.shape[2] != 4:
             # Without alpha there may be an orientation tag to honour, which this path does.
@@ -123,16 +159,14 @@ class Picture:
             raise InputError(f"the still has samples of type {pixels.dtype}; save it as 8 or 16 bit")
         scaled = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
         alpha = scaled[..., 3:] if scaled.shape[2] == 4 else np.ones((*scaled.shape[:2], 1), np.float32)
-        rgba = np.concatenate([scaled[..., 2::-1], alpha], axis=2)
-        rgba.setflags(write=False)
-        return rgba
+        return np.concatenate([scaled[..., 2::-1], alpha], axis=2)
 
     @cached_property
     def partial(self) -> bool:
         """Whether some of it is not given (transparent)."""
         return bool((self.rgba[..., 3] < 1).any())
 
-    @property
+    @cached_property
     def size(self) -> tuple[int, int]:
         """(H, W)."""
         return int(self.rgba.shape[0]), int(self.rgba.shape[1])

@@ -7,17 +7,19 @@ from typing import Any
 
 from core.film.clip import Clip
 from hints.interchange import encode
+from studio.approval import outdated_locks
 from studio.project import Project
 
 
 def describe_project(project: Project) -> dict[str, Any]:
-    """Film, recipe, regions and hints; masks and stills by the names they would have in a file."""
+    """Film, recipe, regions and hints; masks and stills by the names they would have in a file; locks out of date."""
     said, _ = encode(project.hints)
     return {
         "clip": describe_clip(project.clip),
         "recipe": json.loads(project.recipe.to_json()),
         "regions": said["regions"],
         "hints": said["hints"],
+        "outdated_locks": outdated_locks(project),
     }
 
 

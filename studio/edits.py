@@ -12,6 +12,7 @@ from core.contract.recipe import Recipe
 from core.errors import InputError
 from hints.hint import Hint, HintSet
 from hints.region import Region
+from studio.approval import approved
 from studio.project import Project
 
 
@@ -29,7 +30,7 @@ def add_hint(project: Project, hint: Hint) -> Edit:
     Raises:
         HintError: the id is taken, or its region is not there.
     """
-    return Edit(_appended(project, project.hints.add_hint(hint)), f"add {hint.kind} {hint.id}")
+    return Edit(_appended(project, project.hints.add_hint(approved(project, hint))), f"add {hint.kind} {hint.id}")
 
 
 def update_hint(project: Project, hint: Hint) -> Edit:
@@ -38,7 +39,8 @@ def update_hint(project: Project, hint: Hint) -> Edit:
     Raises:
         HintError: there is none, or its region is not there.
     """
-    return Edit(replace(project, hints=project.hints.replace_hint(hint)), f"change {hint.kind} {hint.id}")
+    hints = project.hints.replace_hint(approved(project, hint))
+    return Edit(replace(project, hints=hints), f"change {hint.kind} {hint.id}")
 
 
 def delete_hint(project: Project, hint_id: str) -> Edit:
@@ -90,7 +92,7 @@ def take_in(project: Project, given: HintSet, name: str) -> Edit:
     for region in given.regions:
         hints = hints.replace_region(region) if region.id in old_regions else hints.add_region(region)
     old_hints = {h.id for h in hints}
-    for hint in given:
+    for hint in (approved(project, hint) for hint in given):
         hints = hints.replace_hint(hint) if hint.id in old_hints else hints.add_hint(hint)
     return Edit(_appended(project, hints), f"import {len(given)} hints from {name}")
 

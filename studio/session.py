@@ -638,7 +638,10 @@ class Session:
         """
         with self._renderer(preview=preview, colouriser=colouriser) as renderer:
             span = None if frames is None else parse_range(frames, renderer.timeline.count)
-            return deliver(renderer, out, span=span, report=report, token=token)
+            try:
+                return deliver(renderer, out, span=span, report=report, token=token)
+            finally:
+                self._counts.forget()
 
     @contextmanager
     def _renderer(self, *, preview: bool = False, colouriser: str | None = None) -> Iterator[Renderer]:

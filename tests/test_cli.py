@@ -171,7 +171,8 @@ def test_auto_is_what_the_analysis_recommends(run, film):
     assert set(done["rendered"]) == {step["stage"] for step in made["recipe"]["steps"] if step["on"]}
 
 
-def test_a_project_is_shown_whatever_its_hints_reach(run, film):
+def test_a_project_is_shown_whatever_its_hints_reach(run, film, monkeypatch):
+    monkeypatch.setenv("POCHOIR_PRECISION", "float32")  # else each command chooses anew, by time, and keys differ
     told(run, "project", "new", "a.pochoir", "--source", film, "--recipe", "colour", "--source-fps", "16")
     Path("masks").mkdir()
     inside = np.zeros((48, 64), np.uint8)
@@ -184,7 +185,7 @@ def test_a_project_is_shown_whatever_its_hints_reach(run, film):
         {"id": "still", "frame": 9, "kind": "reference", "image": "still.png", "span": [9, 10]},
         {"id": "kept", "frame": 8, "kind": "lock", "mask": "masks/m.png", "span": [8, 9]},
     ]
-    for count in (1, 2, 3):
+    for count in (1, 3):
         write("h.json", json.dumps({"version": 1, "regions": [region], "hints": hints[:count]}))
         told(run, "hints", "import", "a.pochoir", "h.json")
         shown = told(run, "project", "show", "a.pochoir")["shots"]

@@ -70,4 +70,9 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"shot {s['id']:3}  {s['start']}:{s['stop']} ({s['begins']})  {s['rendered']} of {s['frames']} rendered"
         for s in facts["shots"]
     ]
-    return head + shots
+    outdated = [
+        f"lock {hint_id}: the recipe or its shot's cuts changed since it was set, so it shows another picture than was"
+        " approved; undo that, or set the lock anew"
+        for hint_id in facts["outdated_locks"]
+    ]
+    return head + shots + outdated

@@ -204,6 +204,33 @@ def test_regions_of_one_name_are_one_thing(session):
     assert colours() == {"coat": "#4b5a3c", "coat2": "#4b5a3c", "hat": "#101010"}
 
 
+def test_a_lock_says_when_it_no_longer_shows_what_was_approved(session, plugins, tmp_path):
+    session.add_hint(POINT)
+    session.add_hint({"id": "kept", "frame": 3, "kind": "lock"}, mask=makers.disc())
+    approved = session.coloured_picture(3)
+    assert session.describe()["outdated_locks"] == []
+    muted = Recipe((StageSpec("soften"), StageSpec("colourise", {"steady": 1, "saturation": 0.3})), "muted")
+    session.set_recipe(muted)
+    assert session.describe()["outdated_locks"] == ["kept"]
+    session.update_hint("kept", strength=1.0, approved=None)  # approved anew, as things stand
+    assert session.describe()["outdated_locks"] == []
+    session.undo()
+    session.undo()
+    assert session.describe()["outdated_locks"] == []
+    assert np.array_equal(session.coloured_picture(3), approved)
+    session.set_cuts({8: True})  # in the other shot
+    assert session.describe()["outdated_locks"] == []
+    session.set_cuts({4: True})
+    assert session.describe()["outdated_locks"] == ["kept"]
+    session.export_hints(tmp_path / "h.json")
+    fresh = Session.create(tmp_path / "b.pochoir", tmp_path / "film", rate="16", recipe=makers.RECIPE, plugins=plugins)
+    fresh.import_hints(tmp_path / "h.json")
+    assert fresh.describe()["outdated_locks"] == []
+    fresh.set_cuts({4: True})
+    assert fresh.describe()["outdated_locks"] == ["kept"]
+    fresh.close()
+
+
 def test_everything_is_there_after_reopening_and_after_moving(session, plugins, tmp_path, film):
     session.add_hint(POINT)
     session.add_hint({"frame": 8, "kind": "neutral"}, mask=makers.disc())

@@ -208,10 +208,12 @@ function row(hint) {
   const swatch = line.querySelector(".swatch");
   if (colour) swatch.style.background = colour;
   else swatch.classList.add(hint.kind === "neutral" ? "grey" : "none");
-  line.querySelector(".name").textContent = region ? region.name : colour || hint.kind;
+  const outdated = store.project.outdated_locks?.includes(hint.id);
+  line.querySelector(".name").textContent = outdated ? "lock, outdated" : region ? region.name : colour || hint.kind;
   line.querySelector(".number").textContent = hint.frame;
   if (off !== undefined) line.querySelector(".delta").textContent = `ΔE ${off.toFixed(1)}`;
   line.title = `${hint.kind} ${hint.id} on frame ${hint.frame}`;
+  if (outdated) line.title += ": the recipe or the cuts changed since; what it shows is not what was approved";
   const open = () => {
     goto(hint.frame);
     select(hint.id);
