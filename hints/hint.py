@@ -46,6 +46,7 @@ class Hint:
         strength: how much it weighs  [0, 1].
         span: source frames it may reach, holding its keyframe; None: the whole shot.
         ramp: three hex colours over luma (shadow, mid, highlight) in place of one swatch.
+        spread: whether it speaks for more than its own pixels; None: as its kind does.
         extra: keys of the file that this version does not know, kept.
         frozen: of a lock, the hints it keeps, with their colours written out; None until it is put into a
             set, which then takes them.
@@ -65,6 +66,7 @@ class Hint:
     strength: float = 1.0
     span: FrameRange | None = None
     ramp: Ramp | None = None
+    spread: bool | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     frozen: tuple[Hint, ...] | None = None
 
@@ -73,6 +75,13 @@ class Hint:
             self._check()
         except InputError as error:
             raise HintError(f"hint {self.id or '?'}: {error}") from None
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it speaks for more than its own pixels: points, strokes and whole references do."""
+        if self.spread is not None:
+            return self.spread
+        return self.mask is None and not (self.image is not None and self.image.partial)
 
     @cached_property
     def frozen_set(self) -> HintSet:

@@ -28,7 +28,7 @@ from hints.meet import Meetings
 from hints.propagate import Motion
 from hints.track import REFERENCES, Track, counts, tracks_of
 
-VERSION = 6
+VERSION = 7
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
@@ -297,7 +297,7 @@ class Carried:
         if ab is None:
             ab = asked(hint, self.hints, luma[kept.box], self._anchor(track, n)).ab
         trust = kept.trust * np.float32(hint.strength)
-        return Layer(kept.box, ab, kept.cover, trust, hint.mask is None, kept.tenure)
+        return Layer(kept.box, ab, kept.cover, trust, hint.spreads, kept.tenure)
 
     def _anchor(self, track: Track, n: int) -> float | None:
         first = anchoring(track, self._of(track.shot), self.hints, n)
@@ -332,9 +332,9 @@ class Carried:
             self._content[inputs] = held["key"].tobytes().decode().strip() or None
         return self._content[inputs]
 
-    def _colour(self, track: Track, n: int) -> tuple[str, object, object, float | None]:
+    def _colour(self, track: Track, n: int) -> tuple[object, ...]:
         hint = track.hint
-        return hint.kind, hint.ramp, self.hints.colour_of(hint), self._anchor(track, n)
+        return hint.kind, hint.ramp, self.hints.colour_of(hint), self._anchor(track, n), hint.spreads
 
     # -- locks ------------------------------------------------------------------------------------------
 
