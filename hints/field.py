@@ -26,8 +26,8 @@ class HintField:
     Attributes:
         ab: chroma asked for  [(h, w, 2) float32 Lab a* b*], 0 where nothing is said
         weight: trust in it   [(h, w) float32 [0, 1]], 0 where nothing is said
-        spreads: the part of the weight that speaks for more than its own pixels (points, scribbles, references); a
-            mask says itself where its object ends  [(h, w) float32 [0, 1]]
+        spreads: the part of the weight that speaks for more than its own pixels (points, scribbles, whole
+            references); a mask, or a still of a part, says itself where its object ends  [(h, w) float32 [0, 1]]
     """
 
     ab: Array
@@ -84,7 +84,7 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
             for mine, other in ((layer.trust, trust), (layer.since_keyframe, tenure))
         )
         cover = np.maximum(cover, layer.cover)
-    return Layer(_everywhere(size), ab, cover, trust, below.spreads, tenure)
+    return Layer(_everywhere(size), ab, cover, trust, any(layer.spreads for layer in layers), tenure)
 
 
 def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int], *, pictures: bool = False) -> Layer:
@@ -115,7 +115,7 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int], *, pictur
         ab += (share * layer.cover)[..., None] * layer.ab
     ab /= np.maximum(weight, np.float32(1e-9))[..., None]
     tenure /= np.maximum(weight, np.float32(1e-9))
-    return Layer(_everywhere(size), ab, cover, trust, sides[0][0].spreads, tenure)
+    return Layer(_everywhere(size), ab, cover, trust, any(layer.spreads for layer, _ in sides), tenure)
 
 
 def compose(

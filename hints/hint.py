@@ -47,6 +47,7 @@ class Hint:
         strength: how much it weighs  [0, 1].
         span: source frames it may reach, holding its keyframe; None: the whole shot.
         ramp: three hex colours over luma (shadow, mid, highlight) in place of one swatch.
+        spread: whether it speaks for more than its own pixels; None: as its kind does.
         extra: keys of the file that this version does not know, kept.
         frozen: of a lock, the hints it keeps, with their colours written out; None until it is put into a
             set, which then takes them.
@@ -66,6 +67,7 @@ class Hint:
     strength: float = 1.0
     span: FrameRange | None = None
     ramp: Ramp | None = None
+    spread: bool | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     frozen: tuple[Hint, ...] | None = None
 
@@ -91,7 +93,7 @@ class Hint:
             [None if v is None else float(v) for v in (self.radius, self.width, self.strength)],
             None if self.mask is None else self.mask.sha256,
             None if self.image is None else self.image.sha256,
-            self.span, self.ramp, self.extra, self.keeps,
+            self.span, self.ramp, self.spread, self.extra, self.keeps,
         )  # fmt: skip
 
     @cached_property
@@ -103,6 +105,13 @@ class Hint:
     def depth(self) -> int:
         """How deep locks lie within this one: 1 of a lock that keeps no other, 0 of all other hints."""
         return 1 + max((h.depth for h in self.frozen or ()), default=0) if self.kind == "lock" else 0
+
+    @property
+    def spreads(self) -> bool:
+        """Whether it speaks for more than its own pixels: points, strokes and whole references do."""
+        if self.spread is not None:
+            return self.spread
+        return self.mask is None and not (self.image is not None and self.image.partial)
 
     @cached_property
     def frozen_set(self) -> HintSet:

@@ -34,7 +34,7 @@ _REGION = ("id", "name", "colour", "evidence")
 _EVIDENCE = ("source", "certainty", "author", "date")
 _HINT = (
     "id", "frame", "kind", "region", "colour", "xy", "radius", "path", "width", "mask", "image", "strength",
-    "span", "ramp", "frozen",
+    "span", "ramp", "spread", "frozen",
 )  # fmt: skip
 
 
@@ -189,6 +189,7 @@ class _Reading:
             strength=self._strength(item),
             span=self._span(item),
             ramp=ramp,
+            spread=self._spread(item),
             extra=_rest(item, _HINT),
             frozen=None,
         )
@@ -257,6 +258,12 @@ class _Reading:
         if not start <= item["frame"] < stop:
             raise HintError(f"span {value} does not hold its frame {item['frame']} (stop is exclusive)")
         return FrameRange(start, stop)
+
+    def _spread(self, item: Mapping[str, Any]) -> bool | None:
+        value = item.get("spread")
+        if value is not None and not isinstance(value, bool):
+            raise HintError(f"'spread' must be true or false, found {_short(value)}")
+        return value
 
     def _ramp(self, item: Mapping[str, Any]) -> Ramp | None:
         value = item.get("ramp")
@@ -379,6 +386,8 @@ def _hint_data(hint: Hint, frozen: list[dict[str, Any]] | None, files: dict[str,
         data["span"] = [hint.span.start, hint.span.stop]
     if hint.ramp is not None:
         data["ramp"] = list(hint.ramp)
+    if hint.spread is not None:
+        data["spread"] = hint.spread
     if frozen is not None:
         data["frozen"] = frozen
     return {**data, **hint.extra}

@@ -18,7 +18,7 @@ from hints.footprint import footprint
 from hints.hint import Hint
 from hints.propagate import box_about, crisp
 
-VERSION = 2
+VERSION = 3
 _STEPS = np.float32(255)
 _AB_STEPS = np.float32(64)
 # Around a mask this much is kept as well, so that its neighbour keyframe can say where it is not [px].

@@ -54,6 +54,12 @@ class _Held:
 
 
 _held = _Held(HELD_BYTES)
+# A still painted in part: greater differences of R'G'B' than the first are colour, smaller ones than the second neutral
+# [1/255]. Neutral areas of this share each, and of this share together, have not been painted; black and white, which
+# can have no colour, are not counted [R'G'B'].
+_COLOURED, _NEUTRAL = 16, 2
+_AREA, _UNPAINTED, _PAINTED = 1 / 20, 1 / 4, 1 / 1000
+_CAN_HAVE_COLOUR = (0.05, 0.97)
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,7 +121,10 @@ class Mask:
 
 @dataclass(frozen=True, repr=False)
 class Picture:
-    """A coloured still as the bytes of its file (PNG, JPEG, TIFF, WebP …). One with alpha is partial."""
+    """A coloured still as the bytes of its file (PNG, JPEG, TIFF, WebP …).
+
+    It is partial where it is transparent, or where an opaque one was painted in part and left neutral in large areas.
+    """
 
     data: bytes
 
@@ -145,6 +154,8 @@ class Picture:
     def rgba(self) -> Array:
         """The pixels  [(H, W, 4) float32 [0, 1] R'G'B' and alpha, not premultiplied], read-only; held for a while.
 
+        Alpha is 0 where an opaque still was not painted.
+
         Raises:
             InputError: not an image that can be read, or not in colour planes.
         """
@@ -157,13 +168,15 @@ class Picture:
             pixels = _decoded(self.data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
         if pixels.dtype not in (np.uint8, np.uint16):
             raise InputError(f"the still has samples of type {pixels.dtype}; save it as 8 or 16 bit")
-        scaled = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+        scaled = np.asarray(pixels.astype(np.float32) / np.iinfo(pixels.dtype).max, np.float32)
         alpha = scaled[..., 3:] if scaled.shape[2] == 4 else np.ones((*scaled.shape[:2], 1), np.float32)
+        if (alpha == 1).all():
+            alpha = np.where(_unpainted(scaled[..., :3])[..., None], np.float32(0), alpha)
         return np.concatenate([scaled[..., 2::-1], alpha], axis=2)
 
     @cached_property
     def partial(self) -> bool:
-        """Whether some of it is not given (transparent)."""
+        """Whether some of it is not given (transparent, or not painted)."""
         return bool((self.rgba[..., 3] < 1).any())
 
     @cached_property
@@ -187,6 +200,28 @@ class Picture:
 
     def __repr__(self) -> str:
         return f"Picture({len(self.data)} bytes, {self.sha256[:8]})"
+
+
+def _unpainted(pixels: Array) -> NDArray[np.bool_]:
+    """Where a still that is painted in part was left neutral; nowhere in one that is neutral or coloured all over.
+
+    Args:
+        pixels: [(H, W, 3) float32 [0, 1] R'G'B' in any order]
+
+    Returns:
+        [(H, W) bool]
+    """
+    least, most = pixels.min(axis=2), pixels.max(axis=2)
+    chroma = np.rint((most - least) * 255)
+    neutral = (chroma <= _NEUTRAL) & (least > _CAN_HAVE_COLOUR[0]) & (most < _CAN_HAVE_COLOUR[1])
+    nowhere = np.zeros(neutral.shape, np.bool_)
+    if (chroma > _COLOURED).mean() < _PAINTED or neutral.mean() < _UNPAINTED:
+        return nowhere
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(neutral.astype(np.uint8), connectivity=4)
+    large = facts[:, cv2.CC_STAT_AREA] >= _AREA * neutral.size
+    large[0] = False  # what is coloured
+    found = np.asarray(large[labels], np.bool_)
+    return found if found.mean() >= _UNPAINTED else nowhere
 
 
 def _decoded(data: bytes, flags: int, size: tuple[int, int] | None = None) -> NDArray[Any]:

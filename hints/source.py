@@ -28,7 +28,7 @@ from hints.meet import Meetings
 from hints.propagate import Motion
 from hints.track import REFERENCES, Track, counts, tracks_of
 
-VERSION = 6
+VERSION = 7
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
@@ -302,7 +302,7 @@ class Carried:
         if ab is None:
             ab = asked(hint, self.hints, luma[kept.box], self._anchor(track, n)).ab
         trust = kept.trust * np.float32(hint.strength)
-        return Layer(kept.box, ab, kept.cover, trust, hint.mask is None, kept.tenure)
+        return Layer(kept.box, ab, kept.cover, trust, hint.spreads, kept.tenure)
 
     def _anchor(self, track: Track, n: int) -> float | None:
         first = anchoring(track, self._of(track.shot), self.hints, n)
@@ -340,10 +340,10 @@ class Carried:
             any(self._tracks.from_elsewhere(t) for t in speaking),
         )
 
-    def _colour(self, track: Track, n: int) -> tuple[str, object, object, str | None]:
+    def _colour(self, track: Track, n: int) -> tuple[object, ...]:
         hint, first = track.hint, anchoring(track, self._of(track.shot), self.hints, n)
         light = None if first is None else self._tracks.key(first, first.keyframe)
-        return hint.kind, hint.ramp, self.hints.colour_of(hint), light
+        return hint.kind, hint.ramp, self.hints.colour_of(hint), light, hint.spreads
 
     # -- locks ------------------------------------------------------------------------------------------
 

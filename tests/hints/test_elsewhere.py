@@ -99,7 +99,7 @@ def test_another_frame_or_shot_is_known_as_another(film, n):
 
 def test_only_what_is_given_is_compared(film):
     rgb = coloured(film, 0)
-    rgb[:, 64:] = 0.2 + 0.6 * np.random.default_rng(0).random((SIZE[0], 64, 1), np.float32)
+    rgb[:, 64:] = 0.2 + 0.6 * np.random.default_rng(0).random((SIZE[0], 64, 1), np.float32) * (1, 0.9, 0.8)
     alpha = np.where(np.arange(SIZE[1]) < 64, 1, 0) * np.ones(SIZE)
     rgba = np.rint(np.dstack([rgb[..., ::-1], alpha]) * 65535).astype(np.uint16)
     assert shows(Picture(cv2.imencode(".png", rgba)[1].tobytes()), film.luma(0))

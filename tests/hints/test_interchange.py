@@ -99,6 +99,19 @@ def test_options_are_read(folder):
     assert hint.ramp == ("#101010", "#808000", "#ffffff")
 
 
+def test_spread_is_read_kept_and_refused_where_it_is_no_truth_value(folder, tmp_path):
+    data = example()
+    assert read(data, folder).hint("h1").spread is None
+    data["hints"][0]["spread"] = False
+    hints = read(data, folder)
+    assert hints.hint("h1").spread is False
+    dump(hints, tmp_path / "h.json")
+    assert load(tmp_path / "h.json", size=SIZE, count=COUNT) == hints
+    data["hints"][0]["spread"] = "yes"
+    with pytest.raises(HintError, match=r"hint h1: 'spread' must be true or false, found 'yes'"):
+        read(data, folder)
+
+
 def tree(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -357,6 +370,7 @@ def any_hint(draw):
         strength=draw(st.floats(0, 1)),
         span=FrameRange(*span) if span else None,
         ramp=draw(st.none() | st.tuples(colours, colours, colours)) if coloured else None,
+        spread=draw(st.sampled_from([None, True, False])),
         extra=draw(extras),
         **shape,
     )
