@@ -29,8 +29,9 @@ _MOST = 0.65
 _LOST_TRUST, _LOST_SPAN = 0.25, 1 / 24
 # Less than this share of the frame is not looked for, and agrees by chance.
 _LEAST_SHARE = 0.01
-# Correlation from which lost parts agree.
-_AGREES = 0.7
+# Correlation from which lost parts agree; that times the root of how many pixels agree, which a few do by chance; and
+# how many times what any small shift has of it.
+_AGREES, _CERTAIN, _CLEARER = 0.7, 9.0, 1.5
 # Trust by which another flow must be the better one.
 _GAIN = 0.15
 
@@ -65,11 +66,12 @@ def large_shift(luma_a: Array, luma_b: Array, trust_a: Array, trust_b: Array) ->
         irfft2(np.conj(first[i]) * second[k], shape) for i, k in ((2, 2), (1, 2), (2, 1), (0, 0))
     )
     agreement = both / np.sqrt(np.maximum(of_a * of_b, np.float32(1e-3)))
-    # Few pixels agree by chance: what counts is how many do.
-    possible = _far_enough(size, shape) & (agreement > _AGREES) & (shared > least)
-    score = np.where(possible, agreement * np.sqrt(np.maximum(shared, 0)), 0)
-    y, x = np.unravel_index(int(score.argmax()), score.shape)
-    if score[y, x] <= 0:
+    score = agreement * np.sqrt(np.maximum(shared, 0))
+    far, near = _reach(size, shape)
+    best = np.where(far & (agreement > _AGREES) & (shared > least), score, 0)
+    y, x = np.unravel_index(int(best.argmax()), best.shape)
+    # An edge agrees with itself wherever it is moved along itself, so also near by, where dense flow has looked.
+    if best[y, x] < max(_CERTAIN, _CLEARER * float(score[near].max())):
         return None
     dx, dy = _signed(shape[1])[x] * w / size[0], _signed(shape[0])[y] * h / size[1]
     return round(float(dx)), round(float(dy))
@@ -115,11 +117,11 @@ def _detail(luma: Array, size: tuple[int, int]) -> Array:
 
 
 @lru_cache(maxsize=8)
-def _far_enough(size: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Shifts that dense flow does not find by itself, and that leave something to compare  [shape bool]."""
+def _reach(size: tuple[int, int], shape: tuple[int, int]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Shifts that are looked for, and those that dense flow finds by itself  [shape bool each]."""
     dx, dy = np.abs(_signed(shape[1]))[None, :], np.abs(_signed(shape[0]))[:, None]
-    far = np.hypot(dx, dy) > _LARGE * max(size)
-    return np.asarray(far & (dx < _MOST * size[0]) & (dy < _MOST * size[1]), np.bool_)
+    near = np.hypot(dx, dy) <= _LARGE * max(size)
+    return ~near & (dx < _MOST * size[0]) & (dy < _MOST * size[1]), near
 
 
 def _signed(length: int) -> NDArray[np.float64]:
