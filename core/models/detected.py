@@ -84,7 +84,7 @@ class Detected:
             "its authors say; detected by its tensors",
             "",
             (ModelFile(self.file, ""),),
-            "Lanczos resampling is used",
+            "choose by 'lanczos' instead",
             detected=True,
             full="which half precision it stands was not measured",
         )

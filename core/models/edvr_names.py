@@ -6,12 +6,12 @@ are today's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor
 
-from core.errors import WeightsError
+from core.models.names import by_rules, renamed
 
 # Old name to today's, in this order.
 RULES: tuple[tuple[str, str], ...] = (
@@ -49,13 +49,4 @@ def in_todays_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         WeightsError: two names mean the same part.
     """
-    renamed = {_todays(name): tensor for name, tensor in published.items()}
-    if len(renamed) != len(published):
-        raise WeightsError("checkpoint: names of two dialects of EDVR in one file; it is damaged")
-    return renamed
-
-
-def _todays(name: str) -> str:
-    for pattern, by in RULES:
-        name = re.sub(pattern, by, name)
-    return name
+    return renamed(published, partial(by_rules, rules=RULES), mixed="two dialects of EDVR")

@@ -14,6 +14,7 @@ import re
 import tarfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from core.errors import WeightsError
 from core.models import edvr_names
+from core.models.names import by_rules, renamed
 
 NAMES = "StructuredToParameterName@@"  # under which Paddle keeps its own names
 # torch's number at the head of its files of before 1.6, as pickle writes it; they are pickles too.
@@ -107,19 +109,11 @@ def in_published_names(table: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         WeightsError: two names mean the same part.
     """
-    renamed = {_published(name): tensor for name, tensor in table.items()}
-    if len(renamed) != len(table):
-        raise WeightsError("checkpoint: names of two networks in one file; it is damaged")
-    for name, tensor in renamed.items():
+    published = renamed(table, partial(by_rules, rules=(*_DEOLDIFY, *_EDVR)), mixed="two networks")
+    for name, tensor in published.items():
         if name.endswith(".weight_g") and tensor.ndim == 1:  # weight norm: one length per channel
-            renamed[name] = tensor.reshape(-1, *[1] * (renamed[name[:-1] + "v"].ndim - 1))
-    return renamed
-
-
-def _published(name: str) -> str:
-    for pattern, by in (*_DEOLDIFY, *_EDVR):
-        name = re.sub(pattern, by, name)
-    return name
+            published[name] = tensor.reshape(-1, *[1] * (published[name[:-1] + "v"].ndim - 1))
+    return published
 
 
 class _Kind:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.errors import WeightsError
+from core.models.names import renamed
 from core.models.tensors import unrounded
 
 WIDTH, GROWTH = 64, 32  # channels of the trunk, and added by each convolution of a dense block
@@ -120,10 +120,7 @@ def in_todays_names(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         WeightsError: two names mean the same part.
     """
-    renamed = {_todays(name): tensor for name, tensor in published.items()}
-    if len(renamed) != len(published):
-        raise WeightsError("checkpoint: names of two dialects of ESRGAN in one file; it is damaged")
-    return renamed
+    return renamed(published, _todays, mixed="two dialects of ESRGAN")
 
 
 def _todays(name: str) -> str:

@@ -22,6 +22,7 @@ from torch import Tensor
 from core.errors import WeightsError
 from core.models.checkpoint import Check, Table, check_fits, empty, load_into, read_checkpoint
 from core.models.device import pick_device
+from core.models.names import by_rules
 from core.models.once import Once
 from core.models.torchvision_shim import library
 
@@ -160,9 +161,7 @@ def _from_authors(plain: Table) -> dict[str, Tensor]:
         if point:
             points[int(point[1])] = tensor
             continue
-        for old, new in _NAMES:
-            name = re.sub(old, new, name)
-        found[name] = tensor
+        found[by_rules(name, _NAMES)] = tensor
     if points:
         found["prompt_encoder.point_embed.weight"] = torch.cat([points[number] for number in sorted(points)])
     return found

@@ -114,7 +114,7 @@ def choose_published(halves: Sequence[str], work: Callable[[], object], device: 
         halves: which half precisions it stands, the one to be taken first in front
         work: a typical call of it, at float32; asked only where the clock decides
         device: where it runs
-        model: its name and its code's version, which with the machine tell what was measured
+        model: its name, which with the machine tells what was measured
 
     Returns:
         ``"float32"`` or one of ``halves``
