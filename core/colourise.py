@@ -73,6 +73,11 @@ class Field(Protocol):
         """What of the weight may speak beyond its own pixels: points and strokes do, a mask's border is its border."""
         ...
 
+    @property
+    def strength(self) -> Array | None:
+        """How far what spreads is asked for, a factor in its weight  [(h, w) float32 (0, 1]]; None: wholly."""
+        ...
+
 
 class HintSource(Protocol):
     """The restorer's hints as the colouring sees them; `hints` fulfils it, `core` only asks.
@@ -274,6 +279,40 @@ def carried(automatic: Automatic, field: Field, carrier: Carries) -> Array:
     return close_hints(automatic.luma, carrier.carry(automatic.luma, automatic.ab, asked, trust), asked, trust)
 
 
+@dataclass(frozen=True, eq=False)
+class _Toned:
+    """A field that asks wholly for what it asks for: fulfils `Field`."""
+
+    ab: Array
+    weight: Array
+    spreads: Array
+    strength: None = None
+
+
+def between(automatic: Automatic, field: Field, guide: Array) -> Field:
+    """What is asked for by half a strength lies half-way from the automatic colour, and is known as well as any.
+
+    A lesser weight alone would say that less is known there; what carries hints would then still go all the way where
+    nobody else speaks.
+
+    Args:
+        automatic: the automatic pass of this frame.
+        field: what the hints say.
+        guide: L* at the field's size  [(h, w) float32 [0, 100]]
+
+    Returns:
+        A field of full strength; the same one where it already was.
+    """
+    if field.strength is None:
+        return field
+    there = upsample_chroma(automatic.luma, automatic.ab, guide)
+    part = np.divide(field.spreads, field.weight, out=np.zeros_like(field.weight), where=field.weight > 0)
+    share = 1 - np.minimum(part, 1) * (1 - field.strength)
+    known = field.spreads / field.strength
+    weight = np.minimum(field.weight - field.spreads + known, 1)
+    return _Toned(there + share[..., None] * (field.ab - there), weight, np.minimum(known, 1))
+
+
 def colourise_frame(
     luma_full: Array, automatic: Automatic, carrier: Carries, *, field: Field | None = None, luma: Array | None = None
 ) -> Array:
@@ -292,11 +331,11 @@ def colourise_frame(
     Returns:
         [(H, W, 2) float32 Lab a* b*], not yet fitted to the gamut; the field's chroma where its weight is 1 all about
     """
-    ab = automatic.ab if field is None else carried(automatic, field, carrier)
-    ab = upsample_chroma(automatic.luma, ab, luma_full)
     if field is None:
-        return ab
+        return upsample_chroma(automatic.luma, automatic.ab, luma_full)
     guide = luma if luma is not None else resized(luma_full, (field.ab.shape[0], field.ab.shape[1]))
+    field = between(automatic, field, guide)
+    ab = upsample_chroma(automatic.luma, carried(automatic, field, carrier), luma_full)
     return lay_over(guide, field.ab, field.weight, luma_full, ab)
 
 

@@ -28,11 +28,14 @@ class HintField:
         weight: trust in it   [(h, w) float32 [0, 1]], 0 where nothing is said
         spreads: the part of the weight that speaks for more than its own pixels (points, scribbles, whole
             references); a mask, or a still of a part, says itself where its object ends  [(h, w) float32 [0, 1]]
+        strength: how far what spreads is asked for, of which the weight is a product with how far it is known
+            [(h, w) float32 (0, 1]]; None: wholly, everywhere
     """
 
     ab: Array
     weight: Array
     spreads: Array
+    strength: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +46,11 @@ class Layer:
         box: rows and columns of the frame that the arrays are of.
         ab: chroma                           [(bh, bw, 2) float32 Lab a* b*]
         cover: share of each pixel that is meant  [(bh, bw) float32 [0, 1]]
-        trust: how far that is known              [(bh, bw) float32 [0, 1]]
+        trust: how far that is known, times the hint's strength  [(bh, bw) float32 [0, 1]]
         spreads: whether it speaks for more than its own pixels
         tenure: how far a region's place goes back to a keyframe, and was not won on the way  [(bh, bw) float32 [0, 1]];
             None: all the way
+        strength: how far it is asked for  [(bh, bw) float32 (0, 1]]; None: wholly
     """
 
     box: Box
@@ -55,11 +59,17 @@ class Layer:
     trust: Array
     spreads: bool = False
     tenure: Array | None = None
+    strength: Array | None = None
 
     @property
     def since_keyframe(self) -> Array:
         """Tenure as a plane  [(bh, bw) float32 [0, 1]]."""
         return np.ones_like(self.cover) if self.tenure is None else self.tenure
+
+    @property
+    def asked_for(self) -> Array:
+        """Strength as a plane  [(bh, bw) float32 (0, 1]]."""
+        return np.ones_like(self.cover) if self.strength is None else self.strength
 
 
 def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
@@ -75,16 +85,21 @@ def unite(layers: Sequence[Layer], size: tuple[int, int]) -> Layer:
     if len(layers) == 1:
         return layers[0]
     below, *rest = (_whole(layer, size) for layer in layers)
-    ab, cover, trust, tenure = below.ab, below.cover, below.trust, below.since_keyframe
+    ab, cover, trust, tenure, strength = below.ab, below.cover, below.trust, below.since_keyframe, below.asked_for
     for layer in rest:
         share = layer.cover / np.maximum(layer.cover + (1 - layer.cover) * cover, np.float32(1e-9))
         ab = ab + share[..., None] * (layer.ab - ab)
-        trust, tenure = (
+        trust, tenure, strength = (
             np.where(layer.cover >= cover, mine, other)
-            for mine, other in ((layer.trust, trust), (layer.since_keyframe, tenure))
+            for mine, other in (
+                (layer.trust, trust),
+                (layer.since_keyframe, tenure),
+                (layer.asked_for, strength),
+            )
         )
         cover = np.maximum(cover, layer.cover)
-    return Layer(_everywhere(size), ab, cover, trust, any(layer.spreads for layer in layers), tenure)
+    spreads = any(layer.spreads for layer in layers)
+    return Layer(_everywhere(size), ab, cover, trust, spreads, tenure, _if_any(layers, strength))
 
 
 def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int], *, pictures: bool = False) -> Layer:
@@ -104,7 +119,7 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int], *, pictur
     # Of a mask, what is trusted is where it is, not where it is not; so the track as a whole is believed there.
     voices = [(layer.cover * layer.trust**3 if pictures else layer.trust) * np.float32(loud) for layer, loud in whole]
     total = np.maximum(np.sum(np.stack(voices), axis=0), np.float32(1e-12))
-    cover, trust, weight, tenure = (np.zeros(size, np.float32) for _ in range(4))
+    cover, trust, weight, tenure, strength = (np.zeros(size, np.float32) for _ in range(5))
     ab = np.zeros((*size, 2), np.float32)
     for (layer, _), voice in zip(whole, voices, strict=True):
         share = voice / total
@@ -112,10 +127,14 @@ def blend(sides: Sequence[tuple[Layer, float]], size: tuple[int, int], *, pictur
         trust += share * layer.trust
         weight += share * layer.cover
         tenure += share * layer.cover * layer.since_keyframe
+        strength += share * layer.cover * layer.asked_for
         ab += (share * layer.cover)[..., None] * layer.ab
     ab /= np.maximum(weight, np.float32(1e-9))[..., None]
     tenure /= np.maximum(weight, np.float32(1e-9))
-    return Layer(_everywhere(size), ab, cover, trust, any(layer.spreads for layer, _ in sides), tenure)
+    strength = np.where(weight > 0, strength / np.maximum(weight, np.float32(1e-9)), np.float32(1))
+    layers = [layer for layer, _ in sides]
+    spreads = any(layer.spreads for layer in layers)
+    return Layer(_everywhere(size), ab, cover, trust, spreads, tenure, _if_any(layers, strength))
 
 
 def compose(
@@ -151,7 +170,12 @@ def compose(
     inverse = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
     ab = amount[..., :2] * inverse[..., None]
     spreads = np.where(weight > 0, np.clip(amount[..., 2], 0, 1), np.float32(0))
-    return HintField(ab, np.minimum(weight, 1, out=weight), spreads)
+    np.minimum(weight, 1, out=weight)
+    if all(layer.strength is None for layer in (*background, *layers) if layer.spreads):
+        return HintField(ab, weight, spreads)
+    known = amount[..., 3] + amount[..., 2]
+    strength = np.divide(amount[..., 2], known, out=np.ones_like(weight), where=amount[..., 2] > 0)
+    return HintField(ab, weight, spreads, strength)
 
 
 def common(first: Box, second: Box) -> tuple[Box, Box]:
@@ -180,7 +204,12 @@ def _covered(layers: Sequence[Layer], size: tuple[int, int], beside: Collection[
 
 
 def _laid(layers: Sequence[Layer], size: tuple[int, int], beside: Collection[tuple[int, int]]) -> tuple[Array, Array]:
-    """Layers over each other: a*, b* and what speaks beyond its own pixels, each times the weight; and the weight."""
+    """Layers over each other, and their weight.
+
+    Returns:
+        a*, b*, whether they speak beyond their own pixels, and for those what of the trust their strength takes away,
+        each times the weight  [(h, w, 4) float32]; and the weight  [(h, w) float32]
+    """
     seen: list[Array] = []
     for j, layer in enumerate(layers):
         below = np.zeros(layer.cover.shape, np.float32)
@@ -192,13 +221,19 @@ def _laid(layers: Sequence[Layer], size: tuple[int, int], beside: Collection[tup
         for i, here, there in meets:
             seen[i][there] *= 1 - part[here]
         seen.append(part)
-    amount, weight = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+    amount, weight = np.zeros((*size, 4), np.float32), np.zeros(size, np.float32)
     for layer, part in zip(layers, seen, strict=True):
         mine = part * layer.trust
-        told = np.dstack([layer.ab, np.full(layer.cover.shape, layer.spreads, np.float32)])
+        spreads = np.full(layer.cover.shape, layer.spreads, np.float32)
+        told = np.dstack([layer.ab, spreads, spreads * (1 / layer.asked_for - 1)])
         amount[layer.box] += mine[..., None] * told
         weight[layer.box] += mine
     return amount, weight
+
+
+def _if_any(layers: Sequence[Layer], strength: Array) -> Array | None:
+    """The strength of layers that became one; None where all ask wholly."""
+    return None if all(layer.strength is None for layer in layers) else np.asarray(strength, np.float32)
 
 
 def _everywhere(size: tuple[int, int]) -> Box:
@@ -214,4 +249,6 @@ def _whole(layer: Layer, size: tuple[int, int]) -> Layer:
     ab[layer.box], cover[layer.box], trust[layer.box] = layer.ab, layer.cover, layer.trust
     tenure = np.ones(size, np.float32)
     tenure[layer.box] = layer.since_keyframe
-    return Layer(_everywhere(size), ab, cover, trust, layer.spreads, tenure)
+    strength = np.ones(size, np.float32)
+    strength[layer.box] = layer.asked_for
+    return Layer(_everywhere(size), ab, cover, trust, layer.spreads, tenure, _if_any([layer], strength))

@@ -28,7 +28,7 @@ from hints.meet import Meetings
 from hints.propagate import Motion
 from hints.track import REFERENCES, Track, counts, tracks_of
 
-VERSION = 7
+VERSION = 8
 # A lock holds where its mask was carried with at least this trust.
 _LOCK_TRUST = 0.3
 FOUND = 0.5  # trust from which a place of the keyframe counts as found in a picture from elsewhere
@@ -302,7 +302,8 @@ class Carried:
         if ab is None:
             ab = asked(hint, self.hints, luma[kept.box], self._anchor(track, n)).ab
         trust = kept.trust * np.float32(hint.strength)
-        return Layer(kept.box, ab, kept.cover, trust, hint.spreads, kept.tenure)
+        strength = None if hint.strength == 1 else np.full_like(trust, hint.strength)
+        return Layer(kept.box, ab, kept.cover, trust, hint.spreads, kept.tenure, strength)
 
     def _anchor(self, track: Track, n: int) -> float | None:
         first = anchoring(track, self._of(track.shot), self.hints, n)
