@@ -24,10 +24,12 @@ from core.flow import FlowEstimator
 from core.footage.ahead import ReadAhead
 from core.models.colouriser import Looks
 from core.threads import one_thread_a_call
-from hints import elsewhere, likeness, outline, propagate
+from hints import dots, elsewhere, likeness, outline, propagate
+from hints.dots import Dots
 from hints.elsewhere import Elsewhere, shows
-from hints.follow import Dots, Follower, Masks, References
-from hints.layers import NOTHING, Arrays, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
+from hints.follow import Follower, Masks, Moved, References
+from hints.footprint import line_of
+from hints.layers import Arrays, Kept, geometry_key, on_frame, on_keyframe, planes_of, unpack
 from hints.outline import asked_size, look_of
 from hints.prepared import Prepared
 from hints.propagate import Motion, Step, walk
@@ -35,15 +37,11 @@ from hints.track import Track
 
 T = TypeVar("T")
 
-# A track of which nothing was seen for this many frames has ended, for motion alone finds nothing again. A mask is
-# sought to the end of its shot: what was hidden behind a passer-by comes back when it will.
-PATIENCE = 24
-
 # Masks are followed as well when frames are looked at this small, in half the time; references lose 0.04 dB [px].
 LOOKED_LONG_SIDE = 192
 
-# How a track is followed: a mask by looks, a coloured still, or anything else by motion alone.
-Manner = Literal["mask", "reference", "dot"]
+# How a track is followed: a mask by looks, a coloured still, points and strokes, or a mask that nobody looks at.
+Manner = Literal["mask", "reference", "dot", "moved"]
 _LOOKED: dict[Manner, int | None] = {"mask": LOOKED_LONG_SIDE, "reference": None}
 
 
@@ -105,11 +103,7 @@ class Tracks:
         if n == track.keyframe:
             return unpack(self._on_keyframe(track))
         arrays = ways.store.get(self.key(track, n))
-        if arrays is not None:
-            return unpack(arrays)
-        end = ways.store.get(self._end_key(track, 1 if n > track.keyframe else -1))
-        # Beyond its end nothing was kept, because nothing is there.
-        return NOTHING if end is not None and abs(n - track.keyframe) > int(end["frames"][0]) else None
+        return None if arrays is None else unpack(arrays)
 
     def there(self, track: Track, n: int) -> bool:
         """Whether anything of a track is on frame ``n`` of its reach; remembered, for keys ask it of every frame."""
@@ -177,7 +171,7 @@ class Tracks:
                 fingerprint(
                     "track", propagate.VERSION, geometry, self.ways.estimator.fingerprint, self.ways.flow_key,
                     self.ways.motion.luma_key(track.keyframe), side,
-                    self._looked_by(track),
+                    self._followed_by(track),
                 )
             )  # fmt: skip
         while len(chain) <= abs(n - track.keyframe):
@@ -257,21 +251,22 @@ class Tracks:
         # A reach that became shorter (a new keyframe beside it) needs no new walk.
         if any(store.get(self.key(track, n)) is None for n in frames):
             return True
-        self._put_end(track, side, len(frames))
+        self._put_end(track, side)
         return False
 
     def _end_key(self, track: Track, side: int) -> str:
         return fingerprint("carried to", self.key(track, _frames(track, side)[-1]))
 
-    def _put_end(self, track: Track, side: int, frames: int) -> None:
-        self.ways.store.put(self._end_key(track, side), {"frames": np.array([frames], np.int32)})
+    def _put_end(self, track: Track, side: int) -> None:
+        """Keep that nothing is missing on that side, so that not every frame is asked for."""
+        frames = np.array([len(_frames(track, side))], np.int32)
+        self.ways.store.put(self._end_key(track, side), {"frames": frames})
 
     def _walk(
         self, keyframe: int, side: int, tracks: Sequence[Track], alone: bool = True
     ) -> Generator[int, None, None]:
         """Carry tracks of one manner to one side, and keep them; gives the number of each frame when it is kept."""
         ways, manner = self.ways, self._manner(tracks[0])
-        ends = [_Ending(len(_frames(t, side)), sought=manner == "mask") for t in tracks]
         follower = self._follower(manner, keyframe, tracks)
         longest = max((_frames(t, side) for t in tracks), key=len)
         motion = ways.motion if manner == "reference" else self.prepared
@@ -279,35 +274,36 @@ class Tracks:
         seen = self._looked(steps, longest, manner)
         with closing(_ahead(seen) if alone else seen) as told_of:
             for step, luma, look in told_of:
-                for track, end, told in zip(tracks, ends, follower.advance(step, luma, look), strict=True):
-                    if not end.reached:
-                        arrays = on_frame(track.hint, *told)
-                        ways.store.put(self.key(track, step.n), arrays)
-                        end.saw(nothing=arrays["cover"].size == 0)
+                for track, told in zip(tracks, follower.advance(step, luma, look), strict=True):
+                    if step.n in track.reach:
+                        ways.store.put(self.key(track, step.n), on_frame(track.hint, *told))
                 yield step.n
-                if all(end.reached for end in ends):
-                    break
-        for track, end in zip(tracks, ends, strict=True):
-            self._put_end(track, side, end.frames)
+        for track in tracks:
+            self._put_end(track, side)
 
     def _manner(self, track: Track) -> Manner:
         if track.hint.image is not None:
             return "reference"
-        return "mask" if track.hint.mask is not None and self.ways.looks is not None else "dot"
+        if track.hint.mask is None:
+            return "dot"
+        return "moved" if self.ways.looks is None else "mask"
 
     def _follower(self, manner: Manner, keyframe: int, tracks: Sequence[Track]) -> Follower:
         ways = self.ways
         luma = ways.motion.luma(keyframe)
         look = None
-        if ways.looks is not None and manner != "dot":
+        if ways.looks is not None and manner in _LOOKED:
             (seen,) = self.prepared.features([keyframe], _LOOKED[manner])
             look = look_of(luma, seen, _places(luma, manner))
         if manner == "reference":
             matched = [self._matched(t) if self.from_elsewhere(t) else None for t in tracks]
             return References([self._planes(t) for t in tracks], matched, look)
+        if manner == "dot":
+            lines = [line_of(t.hint, ways.source_size, ways.size) for t in tracks]
+            return Dots([line for line in lines if line is not None], self.prepared.luma(keyframe), ways.size)
         covers = [self._planes(t)[0] for t in tracks]
         if look is None:
-            return Dots(covers, [t.hint.mask is not None for t in tracks])
+            return Moved(covers)
         return Masks(covers, self.prepared.luma(keyframe), look)
 
     def _planes(self, track: Track) -> Array:
@@ -321,7 +317,7 @@ class Tracks:
         asked = 1
         for i, step in enumerate(steps):
             luma = self.ways.motion.luma(step.n)
-            if manner == "dot" or self.ways.looks is None:
+            if manner not in _LOOKED or self.ways.looks is None:
                 yield step, luma, None
                 continue
             if step.n not in seen:
@@ -331,28 +327,14 @@ class Tracks:
                 asked = min(2 * asked, self.prepared.together)
             yield step, luma, look_of(luma, seen[step.n], _places(luma, manner))
 
-    def _looked_by(self, track: Track) -> tuple[object, ...] | None:
-        """What follows a track by what it looks like, as keys hold it; None: motion alone carries it."""
+    def _followed_by(self, track: Track) -> tuple[object, ...] | None:
+        """What follows a track, as keys hold it; None: motion alone carries it."""
         looks, hint = self.ways.looks, track.hint
         if hint.image is not None:
             return likeness.VERSION, elsewhere.VERSION, looks.fingerprint if looks is not None else None
-        return None if looks is None or hint.mask is None else (outline.VERSION, looks.fingerprint)
-
-
-class _Ending:
-    """How far one track was carried, and whether it has ended."""
-
-    def __init__(self, limit: int, *, sought: bool) -> None:
-        self.frames, self._limit, self._unseen = 0, limit, 0
-        self._patience = limit if sought else PATIENCE
-
-    def saw(self, *, nothing: bool) -> None:
-        self.frames += 1
-        self._unseen = self._unseen + 1 if nothing else 0
-
-    @property
-    def reached(self) -> bool:
-        return self.frames >= self._limit or self._unseen >= self._patience
+        if hint.mask is None:
+            return (dots.VERSION,)
+        return None if looks is None else (outline.VERSION, looks.fingerprint)
 
 
 def _ahead(steps: Iterator[T]) -> Generator[T, None, None]:

@@ -1,4 +1,4 @@
-"""Three ways in which what a keyframe says goes along a walk: masks, dots and references.
+"""Ways in which what a keyframe says goes along a walk: masks and references here, points and strokes in `hints.dots`.
 
 Each takes the walk's steps one by one and tells, for every track it follows, planes and trust at working size.
 """
@@ -64,16 +64,15 @@ class Masks:
         return told
 
 
-class Dots:
-    """Points, strokes, and masks that nobody looks at: carried by motion alone.
+class Moved:
+    """Masks that nobody looks at: carried by motion alone.
 
     Args:
         covers: on the keyframe  [(H, W) float32 [0, 1] each]
-        masks: which of them are masks.
     """
 
-    def __init__(self, covers: Sequence[Array], masks: Sequence[bool]) -> None:
-        self._carrier = Carrier(np.stack(covers), [i for i, mask in enumerate(masks) if not mask])
+    def __init__(self, covers: Sequence[Array]) -> None:
+        self._carrier = Carrier(np.stack(covers))
 
     def advance(self, step: Step, luma: Array, look: Array | None) -> list[Told]:
         """See `Follower`."""

@@ -6,15 +6,30 @@ vanishes: what is smaller than a working pixel still covers one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.film.colour import Array
-from hints.hint import RADIUS, WIDTH, Hint, Point
+from hints.hint import RADIUS, WIDTH, Hint
 
 # A dot of this radius covers at least one pixel's centre wherever it falls (half the pixel's diagonal).
 _LEAST_RADIUS = 0.75
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A point or a stroke.
+
+    Attributes:
+        path: x and y of its corners; of a point, the only one  [(K, 2) float32 px, centres at .5]
+        radius: half its thickness                              [px]
+    """
+
+    path: Array
+    radius: float
 
 
 def footprint(hint: Hint, source_size: tuple[int, int], size: tuple[int, int]) -> Array:
@@ -32,14 +47,27 @@ def footprint(hint: Hint, source_size: tuple[int, int], size: tuple[int, int]) -
         return hint.image.chroma(size)[2]
     if hint.mask is not None:
         return mask_coverage(hint.mask.inside, size)
-    scale = (size[1] / source_size[1], size[0] / source_size[0])
-    mean = (scale[0] + scale[1]) / 2
+    line = line_of(hint, source_size, size)
+    return np.zeros(size, np.float32) if line is None else drawn(line, size)
+
+
+def line_of(hint: Hint, source_size: tuple[int, int], size: tuple[int, int]) -> Line | None:
+    """Where a point or a stroke lies on its keyframe, at a size; None of a hint of another shape.
+
+    Args:
+        hint: any kind.
+        source_size: (H, W) of the source picture that the hint's coordinates are of.
+        size: (h, w) of the frame it is wanted on.
+    """
+    if hint.mask is not None or hint.image is not None:
+        return None
+    scale = np.array([size[1] / source_size[1], size[0] / source_size[0]], np.float32)
+    mean = float(scale.mean())
     if hint.path is not None:
-        radius = (hint.width or WIDTH) / 2 * mean
-        return _stroke([_scaled(p, scale) for p in hint.path], radius, size)
+        return Line(np.asarray(hint.path, np.float32) * scale, (hint.width or WIDTH) / 2 * mean)
     if hint.xy is not None:
-        return _stroke([_scaled(hint.xy, scale)], (hint.radius or RADIUS) * mean, size)
-    return np.zeros(size, np.float32)
+        return Line(np.asarray([hint.xy], np.float32) * scale, (hint.radius or RADIUS) * mean)
+    return None
 
 
 def mask_coverage(inside: NDArray[np.bool_], size: tuple[int, int]) -> Array:
@@ -62,15 +90,11 @@ def mask_coverage(inside: NDArray[np.bool_], size: tuple[int, int]) -> Array:
     return cover / np.float32(peak) if 0 < peak < 1 else cover
 
 
-def _scaled(point: Point, scale: tuple[float, float]) -> Point:
-    return point[0] * scale[0], point[1] * scale[1]
-
-
-def _stroke(path: list[Point], radius: float, size: tuple[int, int]) -> Array:
-    """All pixels within a radius of a polyline, their edge half a pixel soft to each side."""
-    radius = max(radius, _LEAST_RADIUS)
+def drawn(line: Line, size: tuple[int, int]) -> Array:
+    """All pixels within the radius of a line, their edge half a pixel soft to each side  [(h, w) float32 [0, 1]]."""
+    radius = max(line.radius, _LEAST_RADIUS)
     distance = np.full(size, np.inf, np.float32)
-    for a, b in zip(path, path[1:] or path, strict=False):
+    for a, b in zip(line.path, line.path[1:] if len(line.path) > 1 else line.path, strict=False):
         _lower(distance, a, b, radius + 1.0)
     cover: Array = np.clip(radius + 0.5 - distance, 0.0, 1.0)
     if cover.max() > 0:
@@ -78,7 +102,7 @@ def _stroke(path: list[Point], radius: float, size: tuple[int, int]) -> Array:
     return cover
 
 
-def _lower(distance: Array, a: Point, b: Point, reach: float) -> None:
+def _lower(distance: Array, a: Array, b: Array, reach: float) -> None:
     """Lower the distances near one segment, in place; what is further than ``reach`` is left alone."""
     h, w = distance.shape
     x0, x1 = (max(0, int(min(a[0], b[0]) - reach)), min(w, int(max(a[0], b[0]) + reach) + 1))

@@ -103,7 +103,10 @@ def on_frame(hint: Hint, planes: Array, trust: Array) -> Arrays:
         trust: as the walk gives it                      [(h, w) float32 [0, 1]]
     """
     cover = np.clip(planes[0], 0, 1)
-    cover = crisp(cover) if hint.mask is not None else dotted(cover)
+    if hint.mask is not None:
+        cover = crisp(cover)
+    elif hint.image is not None:
+        cover = _full_within(cover)
     return _pack(hint, cover, planes[1:], trust)
 
 
@@ -116,8 +119,8 @@ def unpack(arrays: Arrays) -> Kept:
     return Kept(top, left, cover, trust, ab, tenure)
 
 
-def dotted(cover: Array) -> Array:
-    """Bring a carried dot or stroke back to full cover at its core, which resampling wears down."""
+def _full_within(cover: Array) -> Array:
+    """Bring a carried still's cover back to full at its core, which resampling wears down."""
     return np.asarray(np.clip(cover * np.float32(1.5) - np.float32(0.1), 0, 1), np.float32)
 
 

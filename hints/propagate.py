@@ -54,8 +54,6 @@ FILLED_TRUST = 0.35
 LEAST_TRUST = 0.12
 _ALL = (slice(None), slice(None))
 _MARGIN = 10  # pixels of a small frame about what is worked out of it: wider than what is kept about a mask
-# How far a dot may be found from where the step before puts it  [px to each side].
-_ABOUT = np.ones((9, 9), np.uint8)
 
 
 class Motion(Protocol):
@@ -249,7 +247,7 @@ def walk(
     previous = keyframe
     for n in frames:
         luma = motion.luma(n)
-        flat = _flatness(luma)
+        flat = evenness(luma)
         before = _excused(_place_before(motion, n, previous, home), flat, luma, motion.luma(previous))
         worn = before.of(trust) * np.minimum(before.trust / np.float32(GOOD_STEP), 1)
         here = Place(before.of(chain.x), before.of(chain.y), worn)
@@ -274,14 +272,11 @@ class Carrier:
 
     Args:
         planes: what is carried  [(K, h, w) float32]
-        dots: places of covers of points and strokes among them. A dot is one thing and goes on from where it was: what
-            only looks like its place on the keyframe is not it.
     """
 
-    def __init__(self, planes: Array, dots: Sequence[int] = ()) -> None:
+    def __init__(self, planes: Array) -> None:
         self.planes = np.ascontiguousarray(planes, np.float32)
         self.state = self.planes
-        self._dots = tuple(dots)
 
     def advance(self, step: Step) -> Array:
         """The planes at the next frame of the walk  [(K, h, w) float32]."""
@@ -293,8 +288,6 @@ class Carrier:
         lacking = 1 - np.clip(step.hold / np.float32(FILL_BELOW), 0, 1)
         if lacking.any():
             values += lacking * (_filled(step.luma, values, step.hold) - values)
-        for k in self._dots:
-            values[k] = np.minimum(values[k], cv2.dilate(carried[k], _ABOUT))
         self.state = values
         return values
 
@@ -349,7 +342,7 @@ def _agreement(luma: Array, seen: Array) -> Array:
     return np.asarray(np.exp(-((error / np.float32(AGREEMENT_LUMA)) ** 2)), np.float32)
 
 
-def _flatness(luma: Array) -> Array:
+def evenness(luma: Array) -> Array:
     """Where a frame shows one even surface, so that a vector need not be right to be harmless  [(h, w) [0, 1]]."""
     window = _window(luma)
     soft = np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32)  # grain is no border
