@@ -42,10 +42,8 @@ _NEARLY = 0.9
 _UNCONFIRMED = 0.7
 _MOST_SAMPLES = 300  # of one stroke
 
-_Index = NDArray[np.intp]
 
-
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Samples:
     """Positions of all points and strokes that go along one walk.
 
@@ -73,7 +71,7 @@ class Dots:
 
     def __init__(self, lines: Sequence[Line], luma: Array, size: tuple[int, int]) -> None:
         self._lines = [_sampled(line) for line in lines]
-        self._size, self._luma = size, luma
+        self._size = size
         self._scale = np.array([luma.shape[1] / size[1], luma.shape[0] / size[0]], np.float32)
         path = np.concatenate([line.path for line in self._lines])
         self._key = np.asarray(path * self._scale - np.float32(0.5), np.float32)

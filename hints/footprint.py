@@ -93,27 +93,31 @@ def mask_coverage(inside: NDArray[np.bool_], size: tuple[int, int]) -> Array:
 def drawn(line: Line, size: tuple[int, int]) -> Array:
     """All pixels within the radius of a line, their edge half a pixel soft to each side  [(h, w) float32 [0, 1]]."""
     radius = max(line.radius, _LEAST_RADIUS)
-    distance = np.full(size, np.inf, np.float32)
-    for a, b in zip(line.path, line.path[1:] if len(line.path) > 1 else line.path, strict=False):
-        _lower(distance, a, b, radius + 1.0)
-    cover: Array = np.clip(radius + 0.5 - distance, 0.0, 1.0)
-    if cover.max() > 0:
-        cover /= cover.max()
+    cover = np.zeros(size, np.float32)
+    x, y = (_about(line.path[:, i], radius + 1.0, size[1 - i]) for i in (0, 1))
+    if x.size and y.size:
+        distance = np.full((y.size, x.size), np.inf, np.float32)
+        for a, b in zip(line.path, line.path[1:] if len(line.path) > 1 else line.path, strict=False):
+            _lower(distance, x, y, a, b, radius + 1.0)
+        patch = np.clip(radius + 0.5 - distance, 0.0, 1.0)
+        peak = patch.max()
+        cover[y[0] : y[-1] + 1, x[0] : x[-1] + 1] = patch / peak if peak > 0 else patch
     return cover
 
 
-def _lower(distance: Array, a: Array, b: Array, reach: float) -> None:
+def _about(along: Array, reach: float, size: int) -> NDArray[np.intp]:
+    """Pixels of one axis that lie within reach of a path's corners; none where it lies outside."""
+    return np.arange(max(0, int(along.min() - reach)), min(size, int(max(along.max() + reach, -1.0)) + 1))
+
+
+def _lower(distance: Array, x: NDArray[np.intp], y: NDArray[np.intp], a: Array, b: Array, reach: float) -> None:
     """Lower the distances near one segment, in place; what is further than ``reach`` is left alone."""
-    h, w = distance.shape
-    x0, x1 = (max(0, int(min(a[0], b[0]) - reach)), min(w, int(max(a[0], b[0]) + reach) + 1))
-    y0, y1 = (max(0, int(min(a[1], b[1]) - reach)), min(h, int(max(a[1], b[1]) + reach) + 1))
-    if x0 >= x1 or y0 >= y1:
-        return
-    x = np.arange(x0, x1, dtype=np.float32)[None, :] + 0.5 - a[0]
-    y = np.arange(y0, y1, dtype=np.float32)[:, None] + 0.5 - a[1]
+    right = slice(*np.searchsorted(x, (int(min(a[0], b[0]) - reach), int(max(a[0], b[0]) + reach) + 1)))
+    down = slice(*np.searchsorted(y, (int(min(a[1], b[1]) - reach), int(max(a[1], b[1]) + reach) + 1)))
+    patch = distance[down, right]
+    to_x = (x[right].astype(np.float32) + np.float32(0.5) - a[0])[None, :]
+    to_y = (y[down].astype(np.float32) + np.float32(0.5) - a[1])[:, None]
     dx, dy = b[0] - a[0], b[1] - a[1]
     length = dx * dx + dy * dy
-    along = np.clip((x * dx + y * dy) / length, 0, 1) if length > 0 else np.zeros_like(x + y)
-    near = np.hypot(x - along * dx, y - along * dy).astype(np.float32)
-    patch = distance[y0:y1, x0:x1]
-    np.minimum(patch, near, out=patch)
+    along = np.clip((to_x * dx + to_y * dy) / length, 0, 1) if length > 0 else np.zeros_like(to_x + to_y)
+    np.minimum(patch, np.hypot(to_x - along * dx, to_y - along * dy).astype(np.float32), out=patch)
