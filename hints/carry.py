@@ -297,7 +297,7 @@ class Tracks:
             look = look_of(luma, seen, _places(luma, manner))
         if manner == "reference":
             matched = [self._matched(t) if self.from_elsewhere(t) else None for t in tracks]
-            return References([self._planes(t) for t in tracks], matched, look)
+            return References([self._planes(t) for t in tracks], matched, luma, look)
         if manner == "dot":
             lines = [line_of(t.hint, ways.source_size, ways.size) for t in tracks]
             return Dots([line for line in lines if line is not None], self.prepared.luma(keyframe), ways.size)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from core.film.colour import Array, fit_gamut, hex_to_lab
@@ -19,6 +20,11 @@ from hints.track import Track, counts
 
 # How far a derived ramp may weaken or strengthen its swatch: deep shadow keeps a tint, highlights stay sane.
 LEAST_FACTOR, MOST_FACTOR = 0.3, 1.5
+# What changes over this share of the longer side is light; where little is known, it is taken not to have changed.
+LIGHT_SPAN, _UNCHANGED = 1 / 16, 1e-3
+_LIGHT_SHRINK = 8
+# A smaller change than the first is exposure or chance, a larger one than the second is light altogether.
+_NOTICED = 0.05, 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +85,35 @@ def factor(luma: Array, anchor: float) -> Array:
     """By how much a region's chroma differs from its swatch's at a luma  [(h, w) float32]."""
     ratio = (luma + np.float32(16)) / np.float32(anchor + 16)
     return np.asarray(np.clip(ratio, LEAST_FACTOR, MOST_FACTOR), np.float32)
+
+
+def changed_light(luma: Array, told: Array, trust: Array) -> Array:
+    """By how much chroma changes with the light since it was told, place by place.
+
+    Only what changes over a large part of the frame is light; within less, luma differs because something else is seen.
+
+    Args:
+        luma: of the frame                                      [(h, w) float32 [0, 100] L*]
+        told: of the keyframe, at which chroma was told, as it was carried to the frame  [(h, w) float32 [0, 100] L*]
+        trust: how far that is known to show the same surfaces  [(h, w) float32 [0, 1]]
+
+    Returns:
+        A factor  [(h, w) float32 LEAST_FACTOR to MOST_FACTOR]
+    """
+    h, w = luma.shape
+    size = max(1, w // _LIGHT_SHRINK), max(1, h // _LIGHT_SHRINK)
+
+    def wide(plane: Array) -> Array:
+        small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.GaussianBlur(small, (0, 0), max(LIGHT_SPAN * max(size), 0.5)), np.float32)
+
+    known = np.asarray(trust**2, np.float32)
+    unchanged = np.float32(_UNCHANGED * 50)
+    change = (wide(known * (luma + 16)) + unchanged) / (wide(known * (told + 16)) + unchanged) - 1
+    noticed, surely = _NOTICED
+    ratio = 1 + change * np.clip((np.abs(change) - noticed) / (surely - noticed), 0, 1)
+    whole = cv2.resize(np.clip(ratio, LEAST_FACTOR, MOST_FACTOR), (w, h), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(whole, np.float32)
 
 
 def anchoring(track: Track, tracks: Sequence[Track], hints: HintSet, n: int) -> Track | None:

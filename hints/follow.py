@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from core.film.colour import Array
+from hints.colour_rule import changed_light
 from hints.elsewhere import Elsewhere
 from hints.likeness import Likeness
 from hints.outline import Outline
@@ -88,10 +89,13 @@ class References:
     Args:
         planes: cover and chroma of each still on the keyframe  [(3, H, W) float32 each]
         matched: those from elsewhere; None for a still of this very frame.
+        luma: the keyframe's       [(H, W) float32 [0, 100] L*]
         look: the keyframe's, or None where nobody looks
     """
 
-    def __init__(self, planes: Sequence[Array], matched: Sequence[Elsewhere | None], look: Array | None) -> None:
+    def __init__(
+        self, planes: Sequence[Array], matched: Sequence[Elsewhere | None], luma: Array, look: Array | None
+    ) -> None:
         self._followed: list[Elsewhere | Likeness | None] = []
         start: list[Array] = []
         for mine, strange in zip(planes, matched, strict=True):
@@ -105,11 +109,12 @@ class References:
                 self._followed.append(None)
                 start.append(mine)
         self._parts = np.cumsum([0, *(len(some) for some in start)])
-        self._carrier = Carrier(np.concatenate(start))
+        self._carrier = Carrier(np.concatenate([*start, luma[None]]))  # at which luma all of it was said goes along
 
     def advance(self, step: Step, luma: Array, look: Array | None) -> list[Told]:
         """See `Follower`."""
         carried = self._carrier.advance(step)
+        light = changed_light(luma, carried[-1], step.trust)
         told: list[Told] = []
         for i, followed in enumerate(self._followed):
             part = slice(int(self._parts[i]), int(self._parts[i + 1]))
@@ -122,5 +127,7 @@ class References:
                 gathered, shown, trust = followed.advance(step, mine[1:3], mine[3:], look)
                 self._carrier.state[part.start + 3 : part.stop] = gathered
                 mine = np.concatenate([mine[:1], shown])
+            if not isinstance(followed, Elsewhere):
+                mine = np.concatenate([mine[:1], mine[1:3] * light])
             told.append((mine, trust))
         return told

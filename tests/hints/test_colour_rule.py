@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.film.colour import fit_gamut, hex_to_lab, lab_to_srgb, srgb_to_lab
-from hints.colour_rule import anchor_of, asked, factor, ramp_chroma
+from hints.colour_rule import anchor_of, asked, changed_light, factor, ramp_chroma
 from hints.hint import Hint, HintSet
 from hints.picture import Mask
 
@@ -93,3 +93,29 @@ def test_derived_chroma_follows_light_as_a_surface_does():
 def test_shadows_keep_a_tint_and_highlights_stay_sane():
     extremes = factor(np.array([[0.0, 100.0]], np.float32), 40.0)[0]
     assert extremes.tolist() == pytest.approx([0.3, 1.5])
+
+
+def test_light_that_falls_is_told_from_the_luma_and_from_what_is_known_alone():
+    rng = np.random.default_rng(0)
+    told = np.asarray(50 + 12 * rng.standard_normal((120, 160)), np.float32)
+    dimmed = (told + 16) * np.float32(0.7) - 16
+    everywhere = np.ones_like(told)
+    assert changed_light(dimmed, told, everywhere) == pytest.approx(0.7, abs=0.01)
+    # Something bright stands where nothing is known: it is no light.
+    dimmed[40:90, 50:110], known = 95, everywhere.copy()
+    known[40:90, 50:110] = 0
+    assert changed_light(dimmed, told, known) == pytest.approx(0.7, abs=0.02)
+
+
+def test_what_light_did_to_one_side_is_not_done_to_the_other():
+    told = np.full((120, 320), 60, np.float32)
+    luma = told.copy()
+    luma[:, 200:] = 76 * 0.6 - 16
+    found = changed_light(luma, told, np.ones_like(told))
+    assert found[:, :120] == pytest.approx(1.0, abs=0.01)
+    assert found[:, 290:] == pytest.approx(0.6, abs=0.02)
+
+
+def test_exposure_that_wavers_is_no_change_of_light():
+    told = np.full((120, 160), 60, np.float32)
+    assert (changed_light((told + 16) * np.float32(1.04) - 16, told, np.ones_like(told)) == 1).all()

@@ -276,6 +276,25 @@ def still(film, n, ab, **more):
     return Hint(f"r{n}", n, "reference", image=Picture.of(join(luma, np.broadcast_to(ab, (*SIZE, 2)))), **more)
 
 
+class FallingLight(Film):
+    """The same film while the light falls to a third: XYZ scale together, and (L* + 16) by the cube root."""
+
+    def light(self, n):
+        return np.float32((1 - 2 / 3 * n / (self.count - 1)) ** (1 / 3))
+
+    def _luma(self, n):
+        return np.asarray((super()._luma(n) + 16) * self.light(n) - 16, np.float32)
+
+
+def test_a_stills_colours_go_with_the_light():
+    film, ab = FallingLight(10, step=1.0), np.float32([8, 20])
+    source = carried(film, said(still(film, 0, ab)))
+    for n in (0, 5, 9):
+        field = source.field(n)
+        asked_for = np.linalg.norm(field.ab[field.weight > 0.6], axis=-1) / np.linalg.norm(ab)
+        assert np.median(asked_for) == pytest.approx(film.light(n), abs=0.03), n
+
+
 def test_a_reference_lies_beneath_all_other_hints_whatever_the_order(film):
     ground = still(film, 3, np.float32([8, 20]))
     for hints in (said(ground, region(film, 3)), said(region(film, 3), ground)):
