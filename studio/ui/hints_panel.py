@@ -30,6 +30,9 @@ TEMPLATE = """
       <div class="swatches" aria-label="Likely colours here"></div>
     </div>
     <div class="swatches" id="recent" aria-label="Recent colours"></div>
+    <label class="strength small" id="strength" hidden
+      title="How far the hint goes from the automatic colour to its own; nought takes it out without deleting it">
+      <span class="muted">strength</span> <input type="range" min="0" max="100" step="5"> <output></output></label>
   </section>
   <section class="region">
     <h3>Region <button class="flat small" id="new-region">New</button></h3>

@@ -113,6 +113,24 @@ def test_a_click_colours_the_pixel_and_undo_restores_it(page):
     assert off_chroma(page.pixel(*SQUARE), RED) < 3
 
 
+def test_half_a_strength_is_half_the_colour_on_screen(page):
+    before = lab(page.pixel(*SQUARE))
+    point(page)
+    whole = lab(page.pixel(*SQUARE))
+    page.until("pochoir.store.selected !== null")
+    slider = page.tab.locator("#strength input")
+    assert slider.input_value() == "100"
+    slider.fill("50")
+    page.until("pochoir.store.project.hints[0].strength === 0.5")
+    page.settled()
+    half = lab(page.pixel(*SQUARE))
+    assert half[1:] == pytest.approx((before[1:] + whole[1:]) / 2, abs=2.5)
+    slider.fill("100")
+    page.until("!('strength' in pochoir.store.project.hints[0])")
+    page.settled()
+    assert lab(page.pixel(*SQUARE)) == pytest.approx(whole, abs=1.0)
+
+
 def test_in_a_shot_once_rendered_the_exact_picture_takes_the_preview_s_place(page):
     page.tab.click("#render-shot")
     page.until("pochoir.store.project.shots[0].state === 'rendered'")

@@ -43,8 +43,15 @@ export function mount(element) {
   on("open", () => {
     at("evidence").hidden = true;
   });
+  const slider = at("strength").querySelector("input");
+  slider.oninput = () => tellStrength(slider.value);
+  slider.onchange = () => {
+    const strength = slider.value / 100;
+    updateHint(store.selected, { strength: strength < 1 ? strength : null });
+  };
   at("still").onchange = () => addStill(at("still"));
   follow(["project", "colour", "selection"], drawRegions);
+  follow(["project", "selection"], drawStrength);
   follow(["project", "selection", "which", "frame", "checked"], drawHints);
   element.dataset.ready = "1";
 }
@@ -64,6 +71,20 @@ function drawTabs(element) {
   }
   for (const tab of document.querySelectorAll(".tab")) tab.hidden = tab.dataset.tab !== store.tab;
 }
+
+// How far the chosen hint goes from the automatic colour to its own; a lock keeps what was approved, wholly.
+function drawStrength() {
+  const hint = store.selected && hintById(store.selected);
+  at("strength").hidden = !hint || hint.kind === "lock";
+  if (at("strength").hidden) return;
+  const percent = Math.round(100 * (hint.strength ?? 1));
+  at("strength").querySelector("input").value = percent;
+  tellStrength(percent);
+}
+
+const tellStrength = (percent) => {
+  at("strength").querySelector("output").textContent = `${percent} %`;
+};
 
 // A colour was chosen: it goes to the chosen hint or region, else to the next hint.
 async function commit(colour) {
