@@ -145,6 +145,7 @@ class Sociable(Flickering):
 class Said:
     ab: np.ndarray
     weight: np.ndarray
+    strength = None
 
     @property
     def spreads(self):
