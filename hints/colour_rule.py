@@ -21,7 +21,9 @@ from hints.track import Track, counts
 # How far a derived ramp may weaken or strengthen its swatch: deep shadow keeps a tint, highlights stay sane.
 LEAST_FACTOR, MOST_FACTOR = 0.3, 1.5
 # What changes over this share of the longer side is light; where little is known, it is taken not to have changed.
-LIGHT_SPAN, _UNCHANGED = 1 / 16, 1e-3
+LIGHT_SPAN, _UNCHANGED = 1 / 16, 0.02
+# Only what is known nearly for certain tells of light: where matches are merely likely, luma differs by their errors.
+_CERTAINTY = 16
 _LIGHT_SHRINK = 8
 # A smaller change than the first is exposure or chance, a larger one than the second is light altogether.
 _NOTICED = 0.05, 0.15
@@ -107,7 +109,7 @@ def changed_light(luma: Array, told: Array, trust: Array) -> Array:
         small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
         return np.asarray(cv2.GaussianBlur(small, (0, 0), max(LIGHT_SPAN * max(size), 0.5)), np.float32)
 
-    known = np.asarray(trust**2, np.float32)
+    known = np.asarray(trust**_CERTAINTY, np.float32)
     unchanged = np.float32(_UNCHANGED * 50)
     change = (wide(known * (luma + 16)) + unchanged) / (wide(known * (told + 16)) + unchanged) - 1
     noticed, surely = _NOTICED

@@ -21,7 +21,7 @@ from core.film.colour import Array
 from core.guided import upsample_chroma
 from hints.propagate import Step, resized, walking_size
 
-VERSION = 3
+VERSION = 4
 
 COARSER = 2  # places ask on every so many rows and columns of the looks
 PLACES = 1500  # of the keyframe that are remembered

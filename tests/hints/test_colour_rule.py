@@ -102,8 +102,8 @@ def test_light_that_falls_is_told_from_the_luma_and_from_what_is_known_alone():
     everywhere = np.ones_like(told)
     assert changed_light(dimmed, told, everywhere) == pytest.approx(0.7, abs=0.01)
     # Something bright stands where nothing is known: it is no light.
-    dimmed[40:90, 50:110], known = 95, everywhere.copy()
-    known[40:90, 50:110] = 0
+    dimmed[50:80, 60:90], known = 95, everywhere.copy()
+    known[50:80, 60:90] = 0
     assert changed_light(dimmed, told, known) == pytest.approx(0.7, abs=0.02)
 
 
@@ -119,3 +119,9 @@ def test_what_light_did_to_one_side_is_not_done_to_the_other():
 def test_exposure_that_wavers_is_no_change_of_light():
     told = np.full((120, 160), 60, np.float32)
     assert (changed_light((told + 16) * np.float32(1.04) - 16, told, np.ones_like(told)) == 1).all()
+
+
+def test_what_is_merely_likely_tells_nothing_of_light():
+    told = np.full((120, 160), 60, np.float32)
+    likely = np.full_like(told, 0.7)
+    assert changed_light((told + 16) * np.float32(0.6) - 16, told, likely) == pytest.approx(1.0, abs=0.06)
