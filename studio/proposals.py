@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,7 @@ class Proposals:
         self._unhinted = Unhinted(film, machine)
         self._lock = threading.Lock()
         self._looking = threading.Lock()
+        self._confirming = threading.Lock()
         self._token = CancelToken()
         self._worker: threading.Thread | None = None
         self._rows: dict[str, Waiting] = {}
@@ -138,8 +140,20 @@ class Proposals:
                 raise InputError(f"proposal '{proposal}': there is none; it may have been answered already")
             return self._rows[proposal]
 
-    def answered(self, proposal: str, *, rejected: bool) -> None:
-        """Take one off the list; one that is rejected is not proposed again.
+    @contextmanager
+    def confirming(self, proposal: str) -> Iterator[Waiting]:
+        """One that waits, for as long as it is made a hint; where that goes well it waits no longer.
+
+        Raises:
+            InputError: there is none of that id.
+        """
+        with self._confirming:  # two who say yes at once would make two hints
+            yield self.get(proposal)
+            with self._lock:
+                self._rows.pop(proposal, None)
+
+    def reject(self, proposal: str) -> None:
+        """Take one off the list; it is not proposed again.
 
         Raises:
             InputError: there is none of that id.
@@ -147,8 +161,7 @@ class Proposals:
         found = self.get(proposal)
         with self._lock:
             self._rows.pop(proposal, None)
-            if rejected:
-                self._rejected.add((found.region, found.frame))
+            self._rejected.add((found.region, found.frame))
 
     def close(self) -> None:
         """Stop looking and let go of the film."""

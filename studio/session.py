@@ -261,9 +261,14 @@ class Session:
         Raises:
             HintError: there is none of that id, or it breaks a rule; nothing is changed.
         """
-        hint = changed_hint(self.project, hint_id, changes)
-        self._edit(lambda project: edits.update_hint(project, hint))
-        return hint
+        made: list[Hint] = []
+
+        def verb(project: Project) -> edits.Edit:  # of the state as it is then: another may have changed other fields
+            made.append(changed_hint(project, hint_id, changes))
+            return edits.update_hint(project, made[-1])
+
+        self._edit(verb)
+        return made[-1]
 
     def delete_hint(self, hint_id: str) -> None:
         """Take a hint back; undo brings it again.
@@ -280,9 +285,14 @@ class Session:
             HintError: it breaks a rule; nothing is changed.
         """
         row = {"id": self._state.fresh_id("region", "r"), **row}
-        region = region_from(self.project, row)
-        self._edit(lambda project: edits.put_region(project, region))
-        return region
+        made: list[Region] = []
+
+        def verb(project: Project) -> edits.Edit:
+            made.append(region_from(project, row))
+            return edits.put_region(project, made[-1])
+
+        self._edit(verb)
+        return made[-1]
 
     def delete_region(self, region_id: str) -> None:
         """Take a region back.
@@ -334,10 +344,8 @@ class Session:
         Raises:
             InputError: there is no such proposal, or its region is gone.
         """
-        found = self._proposals.get(proposal_id)
-        hint = self.add_hint({"frame": found.frame, "kind": "region", "region": found.region}, mask=found.mask)
-        self._proposals.answered(proposal_id, rejected=False)
-        return hint
+        with self._proposals.confirming(proposal_id) as found:
+            return self.add_hint({"frame": found.frame, "kind": "region", "region": found.region}, mask=found.mask)
 
     def reject_proposal(self, proposal_id: str) -> None:
         """Take a proposal away; it is not made again while the project is open.
@@ -345,7 +353,7 @@ class Session:
         Raises:
             InputError: there is no such proposal.
         """
-        self._proposals.answered(proposal_id, rejected=True)
+        self._proposals.reject(proposal_id)
 
     def set_cut(self, frame: int, on: bool) -> None:
         """Say that a shot begins at a frame, or that none does.

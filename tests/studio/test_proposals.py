@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from argparse import Namespace
 
@@ -89,6 +90,35 @@ def test_what_is_found_becomes_an_ordinary_hint_that_undo_takes_back(session):
     assert [h.frame for h in session.project.hints] == [2]
     with pytest.raises(InputError, match="answered already"):
         session.confirm_proposal(row["id"])
+
+
+def test_two_who_say_yes_at_once_make_one_hint(session, monkeypatch):
+    marked(session)
+    (row,) = looked(session)
+    begun, go, refused = threading.Event(), threading.Event(), []
+
+    def slowly(*args, real=session.add_hint, **more):
+        begun.set()
+        assert go.wait(60)
+        return real(*args, **more)
+
+    def yes():
+        try:
+            session.confirm_proposal(row["id"])
+        except InputError as error:
+            refused.append(str(error))
+
+    monkeypatch.setattr(session, "add_hint", slowly)
+    hands = [threading.Thread(target=yes) for _ in range(2)]
+    for hand in hands:
+        hand.start()
+        assert begun.wait(60)
+    go.set()
+    for hand in hands:
+        hand.join(60)
+    assert [h.frame for h in session.project.hints] == [2, row["frame"]]
+    (told,) = refused
+    assert "answered already" in told
 
 
 def test_one_change_of_colour_reaches_every_shot_of_the_region(session):

@@ -468,6 +468,35 @@ def test_many_hands_at_once_lose_nothing(session):
     assert {hint["id"] for hint in session.describe()["hints"]} == set(given)
 
 
+def test_of_two_who_change_one_hint_neither_loses_what_they_said(session, monkeypatch):
+    hint, other = session.add_hint(POINT), [{"colour": "#3050a0"}]
+
+    def meanwhile(real=session._must_write):
+        real()
+        if other:
+            session.update_hint(hint.id, **other.pop())
+
+    monkeypatch.setattr(session, "_must_write", meanwhile)  # between the request and its transaction
+    session.update_hint(hint.id, strength=0.5)
+    kept = session.project.hints.hint(hint.id)
+    assert (kept.colour, kept.strength) == ("#3050a0", 0.5)
+
+
+def test_of_two_who_change_one_region_neither_loses_what_they_said(session, monkeypatch):
+    other = [{"id": "coat", "colour": "#3050a0"}]
+    session.put_region({"id": "coat", "name": "Coat", "colour": "#a04030"})
+
+    def meanwhile(real=session._must_write):
+        real()
+        if other:
+            session.put_region(other.pop())
+
+    monkeypatch.setattr(session, "_must_write", meanwhile)
+    session.put_region({"id": "coat", "name": "Tunic"})
+    kept = session.project.hints.region("coat")
+    assert (kept.colour, kept.name) == ("#3050a0", "Tunic")
+
+
 def test_a_recipe_that_does_not_fit_changes_nothing(session):
     version = session.version
     with pytest.raises(InputError, match="unknown stage 'sharpen'"):
