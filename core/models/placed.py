@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from core.errors import PochoirError
-from core.models.once import Once
-from core.models.tiling import is_out_of_memory
+from core.models.fallback import Fallback
 from core.models.ways import held, running
 
-log = logging.getLogger(__name__)
 N = TypeVar("N", bound=nn.Module)
-CPU = torch.device("cpu")
 FAST = torch.channels_last  # a quarter faster on a CPU
 
 
-@dataclass
-class _Place(Generic[N]):
-    """Where a network stands, and how its weights lie there."""
+class _Laid(Generic[N]):
+    """A network on a device, whose weights lie in memory as whoever calls it asks.
 
-    device: torch.device
-    network: Once[N]
-    layout: torch.memory_format = FAST
-    fallen: bool = False  # to where nobody asked for it
+    Its calls share one set of weights. Those that ask for one layout run beside each other. Who asks for another waits
+    until none runs, for their sums would else come out another way; and while anyone waits, none is let in.
+
+    Args:
+        network: its weights in the layout `FAST`.
+        device: where it stands.
+    """
+
+    def __init__(self, network: N, device: torch.device) -> None:
+        self.network = network
+        self.device = device
+        self._layout: torch.memory_format | None = FAST
+        self._running = 0
+        self._asking: Counter[torch.memory_format] = Counter()
+        self._turn = threading.Condition()
+
+    @contextmanager
+    def lying(self, layout: torch.memory_format) -> Iterator[N]:
+        """The network, its weights in that layout for as long as the block lasts."""
+        with self._turn:
+            self._asking[layout] += 1
+            self._turn.wait_for(lambda: not self._running or self._goes_on(layout))
+            self._asking[layout] -= 1
+            if self._layout is not layout:
+                self._layout = None  # where memory ends half-way, they lie in neither
+                self.network.to(memory_format=layout)  # type: ignore[call-overload]
+                self._layout = layout
+            self._running += 1
+        try:
+            yield self.network
+        finally:
+            with self._turn:
+                self._running -= 1
+                self._turn.notify_all()
+
+    def _goes_on(self, layout: torch.memory_format) -> bool:
+        return self._layout is layout and self._asking[layout] == self._asking.total()
 
 
 class Placed(Generic[N]):
@@ -46,18 +74,17 @@ class Placed(Generic[N]):
 
     def __init__(self, name: str, make: Callable[[], N], device: torch.device) -> None:
         self._name = name
-        self._make = make
-        self._lock = threading.Lock()
-        self._place = self._on(device)
+        self._device = device
 
-    def _on(self, device: torch.device, *, fallen: bool = False) -> _Place[N]:
-        network = Once(lambda: self._make().to(device, memory_format=FAST))  # type: ignore[call-overload]
-        return _Place(device, network, fallen=fallen)
+        def on(device: torch.device) -> _Laid[N]:
+            return _Laid(make().to(device, memory_format=FAST), device)  # type: ignore[call-overload]
+
+        self._laid = Fallback(name, on, device)
 
     @property
     def network(self) -> N:
         """The network itself, where it stands."""
-        return self._place.network()
+        return self._laid(lambda laid: laid.network)
 
     def __call__(self, *planes: Tensor, layout: torch.memory_format = FAST, way: str = "float32") -> Tensor:
         """What the network makes of some planes, as of `run`."""
@@ -82,46 +109,11 @@ class Placed(Generic[N]):
             PochoirError: the CPU has no memory left either, or at half precision it came to what is no number.
             WeightsError: at the first call: the checkpoint is damaged or of another model.
         """
-        place = self._place
-        try:
-            return self._at(place, work, planes, layout, "float32" if place.fallen else way).to(planes[0].device)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if place.device == CPU:
-                raise PochoirError(f"{self._name}: out of memory on cpu; close what else uses it") from None
-        self._leave(place)
-        device = place.device
-        del place
-        # Only here, where the error and all that it held are gone, is there something to give back.
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
-        return self.run(work, *planes, layout=layout, way=way)
 
-    def _at(
-        self,
-        place: _Place[N],
-        work: Callable[..., Tensor],
-        planes: Sequence[Tensor],
-        layout: torch.memory_format,
-        way: str,
-    ) -> Tensor:
-        given = (plane.to(place.device).contiguous(memory_format=layout) for plane in planes)
-        network = self._laid(place, layout)
-        with running(way, place.device):
-            return held(work(network, *given), way, self._name)
+        def made(laid: _Laid[N]) -> Tensor:
+            given = [plane.to(laid.device).contiguous(memory_format=layout) for plane in planes]
+            there = way if laid.device == self._device else "float32"
+            with laid.lying(layout) as network, running(there, laid.device):
+                return held(work(network, *given), there, self._name).to(planes[0].device)
 
-    def _laid(self, place: _Place[N], layout: torch.memory_format) -> N:
-        network = place.network()
-        with self._lock:
-            if place.layout is not layout:
-                network.to(memory_format=layout)  # type: ignore[call-overload]
-                place.layout = layout
-        return network
-
-    def _leave(self, place: _Place[N]) -> None:
-        with self._lock:
-            if self._place is not place:
-                return  # another thread was first
-            self._place = self._on(CPU, fallen=True)
-        log.warning("%s: out of memory on %s; going on on the CPU, more slowly", self._name, place.device)
+        return self._laid(made)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -22,10 +21,10 @@ from core.film.colour import lab_to_srgb
 from core.flow import FlowPair, match_gain, with_trust
 from core.models.checkpoint import check_for, identity_of, read_network
 from core.models.device import pick_device
-from core.models.once import Once
+from core.models.placed import Placed
 from core.models.raft_net import LARGE, LEAST_SIDE, RAFT, SMALL, STRIDE, Layout
 from core.models.shelf import card_of, find
-from core.models.ways import choose_published, held, in_way, running
+from core.models.ways import choose_published, in_way
 
 Plane = NDArray[np.float32]
 
@@ -37,7 +36,8 @@ LAYOUTS: dict[str, Layout] = {"raft-large": LARGE, "raft-small": SMALL}
 class RaftFlow:
     """One of the published networks. Fulfils `core.flow.FlowEstimator`.
 
-    The checkpoint is found and hashed when this is made, and read when the first pair is asked for.
+    The checkpoint is found and hashed when this is made, and read when the first pair is asked for. Calls may come from
+    any thread.
 
     Args:
         name: of `LAYOUTS`
@@ -51,11 +51,11 @@ class RaftFlow:
 
     def __init__(self, name: str = "raft-large", folder: Path | None = None, *, device: str | None = None) -> None:
         self.name = name
-        self._path = find(name, folder)
-        self._device = pick_device(device)
-        self._network = Once(lambda: read_network(partial(RAFT, LAYOUTS[name]), self._path).to(self._device))
-        self.way = choose_published(card_of(name).halves, self._typical, self._device, name)
-        self.fingerprint = in_way(fingerprint("raft", VERSION, name, identity_of(self._path), UPDATES), self.way)
+        path, where = find(name, folder), pick_device(device)
+        self._network = Placed(name, partial(read_network, partial(RAFT, LAYOUTS[name]), path), where)
+        typical = torch.zeros(2, 3, LEAST_SIDE, LEAST_SIDE)
+        self.way = choose_published(card_of(name).halves, lambda: self._both_ways(typical), where, name)
+        self.fingerprint = in_way(fingerprint("raft", VERSION, name, identity_of(path), UPDATES), self.way)
 
     def pair(self, luma_a: Plane, luma_b: Plane) -> FlowPair:
         """Flow both ways between two frames, and its trust.
@@ -65,6 +65,7 @@ class RaftFlow:
             luma_b: frame b  [(h, w) float32 L* [0, 100]]
 
         Raises:
+            PochoirError: there is no memory left, on the CPU either.
             ShapeError: the lumas differ in size.
             WeightsError: at the first pair: the checkpoint is damaged or of another model.
         """
@@ -73,17 +74,15 @@ class RaftFlow:
         a, b = match_gain(luma_a, luma_b)
         h, w = a.shape
         frames, (top, left) = _padded(torch.cat([_picture(a), _picture(b)]))
-        with torch.inference_mode(), running(self.way, self._device):
-            frames = frames.to(self._device)
-            both = held(self._network()(frames, frames.flip(0), UPDATES), self.way, self.name)
-            both = both[..., top : top + h, left : left + w].permute(0, 2, 3, 1).cpu().contiguous()
-        forward, backward = both.numpy()
+        both = self._both_ways(frames, self.way)[..., top : top + h, left : left + w]
+        forward, backward = both.permute(0, 2, 3, 1).contiguous().numpy()
         return with_trust(a, b, forward, backward)
 
-    def _typical(self) -> Tensor:
-        """Work as a pair of frames makes it."""
-        frames = torch.zeros(2, 3, LEAST_SIDE, LEAST_SIDE, device=self._device)
-        return cast(Tensor, self._network()(frames, frames, UPDATES))
+    def _both_ways(self, frames: Tensor, way: str = "float32") -> Tensor:
+        """Flow from each of two frames to the other  [(2, 2, H, W) float32]."""
+        with torch.inference_mode():
+            # In plain memory, in which the sums of kept frames were made.
+            return self._network.run(_flows, frames, layout=torch.contiguous_format, way=way)
 
 
 def register(plugins: Plugins) -> None:
@@ -95,6 +94,11 @@ def register(plugins: Plugins) -> None:
 
 def _make(name: str, device: str | None) -> RaftFlow:
     return RaftFlow(name, device=device)
+
+
+def _flows(network: RAFT, frames: Tensor) -> Tensor:
+    flows: Tensor = network(frames, frames.flip(0), UPDATES)
+    return flows
 
 
 def _picture(luma: Plane) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import ClassVar
 
@@ -14,12 +17,14 @@ from core.errors import PochoirError
 from core.models import placed
 from core.models.ddcolor import DDColor
 from core.models.deoldify import DeOldify
+from core.models.device import set_threads
 from core.models.placed import Placed
 from core.models.siggraph17 import SIGGRAPH17
 from core.models.tiling import is_out_of_memory
 
 ONE = torch.ones(1, 1, 1, 1)
 ELSEWHERE = torch.device("meta")  # a device that holds no numbers: whatever is asked of it there fails
+PLAIN, FAST = torch.contiguous_format, torch.channels_last
 SAID = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
@@ -97,7 +102,7 @@ def test_at_half_precision_it_answers_at_float32():
     assert half.dtype == torch.float32
     assert not torch.equal(full, half)
     assert torch.equal(half, half.bfloat16().float())
-    assert torch.equal(network(x, layout=torch.contiguous_format), full)
+    assert torch.equal(network(x, layout=PLAIN), full)
 
 
 def test_the_device_may_lack_memory_for_the_weights_themselves():
@@ -145,16 +150,72 @@ def test_weights_and_planes_lie_as_is_asked():
     seen = []
 
     def work(network: nn.Module, x: Tensor) -> Tensor:
-        layouts = (torch.contiguous_format, torch.channels_last)
-        seen.append([[t.is_contiguous(memory_format=way) for way in layouts] for t in (network.weight, x)])
+        seen.append([[t.is_contiguous(memory_format=way) for way in (PLAIN, FAST)] for t in (network.weight, x)])
         return network(x)
 
     network = Placed("thing", lambda: nn.Conv2d(3, 4, 3), torch.device("cpu"))
     x = torch.rand(1, 3, 8, 8)
-    for layout in (torch.channels_last, torch.contiguous_format, torch.channels_last):
+    for layout in (FAST, PLAIN, FAST):
         with torch.inference_mode():
             network.run(work, x, layout=layout)
     assert seen == [[[False, True]] * 2, [[True, False]] * 2, [[False, True]] * 2]
+
+
+def until(so) -> None:
+    """Wait for what another thread is about to do."""
+    last = time.monotonic() + 30
+    while not so():
+        assert time.monotonic() < last, "it never came to that"
+        time.sleep(0.001)
+
+
+def test_calls_of_one_layout_run_beside_each_other_and_none_lays_the_weights_out_under_another():
+    network = Placed("thing", lambda: nn.Conv2d(3, 4, 3).requires_grad_(False), torch.device("cpu"))
+    x = torch.rand(1, 3, 8, 8)
+    network(x)
+    asking = network._laid(lambda laid: laid._asking)
+    both, leave, entered = threading.Barrier(3), threading.Event(), []
+
+    def stays(net: nn.Module, x: Tensor) -> Tensor:
+        both.wait(30)
+        leave.wait(30)
+        return notes(net, x)
+
+    def notes(net: nn.Module, x: Tensor) -> Tensor:
+        entered.append([net.weight.is_contiguous(memory_format=way) for way in (PLAIN, FAST)])
+        return net(x)
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(2):
+            pool.submit(network.run, stays, x, layout=PLAIN)
+        both.wait(30)  # two are within at once
+        other = pool.submit(network.run, notes, x, layout=FAST)
+        until(lambda: asking[FAST])
+        late = pool.submit(network.run, notes, x, layout=PLAIN)
+        until(lambda: asking[PLAIN])
+        assert entered == []  # who comes late does not pass who waits
+        leave.set()
+        assert torch.allclose(other.result(), late.result(), atol=1e-5)
+    assert entered[:2] == [[True, False]] * 2
+    assert sorted(entered[2:]) == [[False, True], [True, False]]
+
+
+def test_both_roads_of_one_network_give_beside_each_other_what_they_give_alone():
+    threads = set_threads()
+    set_threads(1)
+    try:
+        speaker = DeOldify.random_init("deoldify-artistic", render_factor=2, device="cpu")
+        rng = np.random.default_rng(0)
+        grey = np.repeat(rng.integers(0, 256, (32, 32, 1), dtype=np.uint8), 3, axis=2)
+        luma = rng.uniform(0, 100, (24, 40)).astype(np.float32)
+        roads = [lambda: speaker.faithful_colour(grey), lambda: speaker.predict(luma)]
+        with ThreadPoolExecutor(2) as pool:
+            alone = [pool.submit(road).result() for road in roads]
+            beside = [[pool.submit(road) for road in roads] for _ in range(6)]
+            for calls in beside:
+                assert all(np.array_equal(call.result(), one) for call, one in zip(calls, alone, strict=True))
+    finally:
+        set_threads(threads)
 
 
 @pytest.mark.parametrize("name", ["deoldify", "ddcolor", "siggraph17"])
@@ -169,7 +230,8 @@ def test_every_published_colouriser_gives_the_same_picture_on_the_cpu(name, capl
 
     luma = np.linspace(0, 100, 40 * 48, dtype=np.float32).reshape(40, 48)
     usual, short = made(), made()
-    short._network._place = short._network._on(ELSEWHERE)  # a device whose memory has ended
+    fallback = short._network._laid
+    fallback._place = fallback._on(ELSEWHERE)  # a device whose memory has ended
     assert np.array_equal(usual.predict(luma), short.predict(luma))
     assert [r.getMessage() for r in caplog.records] == [
         f"{name}: out of memory on meta; going on on the CPU, more slowly"

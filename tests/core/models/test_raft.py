@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError, ShapeError, WeightsError
+from core.errors import ModelMissingError, PochoirError, ShapeError, WeightsError
 from core.flow import FlowEstimator
 from core.models import raft
 from core.models.card import CARDS
@@ -125,7 +125,7 @@ def test_a_published_file_gives_what_torchvisions_network_gives(name, tmp_path):
     other.load_state_dict(in_torchvisions_names(weights, name), strict=True)
     generator = torch.Generator().manual_seed(1)
     a, b = torch.rand(2, 1, 3, 128, 136, generator=generator) * 2 - 1
-    ours = RaftFlow(name, tmp_path, device="cpu")._network()
+    ours = RaftFlow(name, tmp_path, device="cpu")._network.network
     with torch.inference_mode():
         wanted, got = other(a, b, num_flow_updates=3)[-1], ours(a, b, 3)
     assert wanted.abs().max() > 0.5
@@ -150,6 +150,32 @@ def test_it_is_a_flow_estimator_for_any_size(small, monkeypatch):
     assert 0 <= pair.forward_trust.min() <= pair.forward_trust.max() <= 1
     with pytest.raises(ShapeError):
         small.pair(luma, luma[1:])
+
+
+def test_where_memory_ends_it_goes_on_on_the_cpu_and_there_it_says_so(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(raft, "UPDATES", 1)
+    torch.save(filled("raft-small"), tmp_path / "raft-small.pth")
+    luma = np.random.default_rng(2).uniform(0, 100, (24, 40)).astype(np.float32)
+    usual, short = (RaftFlow("raft-small", tmp_path, device="cpu") for _ in range(2))
+    wanted = usual.pair(luma, luma[::-1].copy())
+    forward, full = raft.RAFT.forward, {"meta"}
+
+    def within_limits(self, a, b, updates):
+        if a.device.type in full:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return forward(self, a, b, updates)
+
+    monkeypatch.setattr(raft.RAFT, "forward", within_limits)
+    fallback = short._network._laid
+    fallback._place = fallback._on(torch.device("meta"))
+    for _ in range(2):
+        assert np.array_equal(short.pair(luma, luma[::-1].copy()).forward, wanted.forward)
+    assert [r.getMessage() for r in caplog.records] == [
+        "raft-small: out of memory on meta; going on on the CPU, more slowly"
+    ]
+    full.add("cpu")
+    with pytest.raises(PochoirError, match=r"^raft-small: out of memory on cpu; close what else uses it$"):
+        short.pair(luma, luma)
 
 
 def test_both_are_offered_and_a_missing_one_says_so(tmp_path, monkeypatch):
