@@ -43,7 +43,7 @@ JPEG = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWR
 STEPS = (
     ("which hints speak", "hints.source:Carried", "known"),
     ("field", "hints.source:Carried", "at_once"),
-    ("network", "core.models.colouriser:EmbeddedColouriser", "_look"),
+    ("network", "core.models.standing:Standing", "look"),
     ("carrying", "core.models.colouriser:EmbeddedColouriser", "carry"),
     ("solver", "core.colourise", "close_hints"),
     ("upsampling", "core.colourise", "upsample_chroma"),

@@ -21,6 +21,7 @@ from core.errors import ModelMissingError, WeightsError
 from core.film.colour import Array, join
 from core.models.checkpoint import Check, Table, check_for, load_into, read_checkpoint
 from core.models.device import pick_device
+from core.models.fallback import Fallback
 from core.models.recent import Recent
 from core.models.shelf import find
 from core.models.torchvision_shim import library
@@ -81,8 +82,27 @@ class _Predictor:
         return self._authors.predict(*asked, **how)
 
 
+@dataclass(frozen=True, eq=False)
+class _Eyes:
+    """A predictor where it stands, and what it has seen there in the last few pictures."""
+
+    predictor: Predictor
+    seen: Recent
+
+    def look(self, picture: Array) -> Any:
+        """What is seen in a picture."""
+
+        def look() -> Any:
+            rgb = picture if picture.ndim == 3 else join(picture, np.zeros((*picture.shape, 2), np.float32))
+            return self.predictor.look(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
+
+        return self.seen.get(fingerprint(picture), look)
+
+
 class SamSegmenter:
     """Segment-anything behind the interface of all segmenters (`hints.segment.Segmenter`).
+
+    Where the device has no memory left, it goes on on the CPU (`core.models.fallback`).
 
     Args:
         device: where the network runs; None chooses.
@@ -98,16 +118,18 @@ class SamSegmenter:
     name = "segment-anything"
 
     def __init__(self, device: str | None = None) -> None:
-        self._predictor = self._made(device)
-        self._seen = Recent(KEPT_BYTES)
+        self._eyes = Fallback(
+            self.name, lambda where: _Eyes(self._made(str(where)), Recent(KEPT_BYTES)), pick_device(device)
+        )
+        self._eyes(lambda eyes: None)  # made now, so that what is missing is told before the first click
         self._lock = threading.Lock()  # the authors' predictor knows one picture at a time
 
-    def _made(self, device: str | None) -> Predictor:
+    def _made(self, device: str) -> Predictor:
         name, path = best_of(name for name, _ in MODELS)
         segment_anything = _library()
         model = _network(dict(MODELS)[name])
         load_into(model, read_checkpoint(path), where=str(path))
-        return _Predictor(segment_anything.SamPredictor(model.to(str(pick_device(device))).eval()))
+        return _Predictor(segment_anything.SamPredictor(model.to(device).eval()))
 
     def segment(self, picture: Array, points: Sequence[Click], box: Box | None = None) -> Inside:
         """See `hints.segment.Segmenter.segment`.
@@ -122,30 +144,25 @@ class SamSegmenter:
         sides = np.array([int(positive) for *_, positive in points]) if points else None
         around = np.array(box, np.float32) if box is not None else None
         single = len(points) == 1 and box is None
-        with self._lock:
-            seen = self._look(picture)
-            masks, scores, logits = self._predictor.predict(seen, where, sides, around, multimask_output=single)
+
+        def answer(eyes: _Eyes) -> Inside:
+            seen, predict = eyes.look(picture), eyes.predictor.predict
+            masks, scores, logits = predict(seen, where, sides, around, multimask_output=single)
             best = int(np.argmax(scores))
             if not single:
-                masks, scores, logits = self._predictor.predict(
+                masks, scores, logits = predict(
                     seen, where, sides, around, mask_input=logits[best][None], multimask_output=False
                 )
                 best = 0
-        return np.asarray(masks[best], bool)
+            return np.asarray(masks[best], bool)
+
+        with self._lock:
+            return self._eyes(answer)
 
     def prepare(self, picture: Array) -> None:
         """Encode a picture; see `hints.segment.Prepares.prepare`."""
         with self._lock:
-            self._look(picture)
-
-    def _look(self, picture: Array) -> Any:
-        """What the network sees in a picture; at hand for the last few."""
-
-        def look() -> Any:
-            rgb = picture if picture.ndim == 3 else join(picture, np.zeros((*picture.shape, 2), np.float32))
-            return self._predictor.look(np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8))
-
-        return self._seen.get(fingerprint(picture), look)
+            self._eyes(lambda eyes: eyes.look(picture))
 
 
 def _library() -> Any:

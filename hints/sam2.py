@@ -22,7 +22,7 @@ class Sam2Segmenter(SamSegmenter):
 
     name = "sam2.1"
 
-    def _made(self, device: str | None) -> Predictor:
+    def _made(self, device: str) -> Predictor:
         model, path = best_of(LAYOUTS)
         return Sam2Predictor.read(LAYOUTS[model], path, device=device)
 

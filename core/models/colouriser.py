@@ -7,20 +7,15 @@ this file with a model card.
 from __future__ import annotations
 
 import copy
-import hashlib
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from core.contract.fingerprint import fingerprint
 from core.errors import InputError, ShapeError
@@ -29,10 +24,13 @@ from core.guided import upsample_chroma
 from core.models.checkpoint import identity_of
 from core.models.device import pick_device
 from core.models.distribution import likeliest, sharpened
+from core.models.fallback import Fallback
 from core.models.grey import grey_of, scaled
-from core.models.kriging import Places, Samples, picture
-from core.models.network import AB_SCALE, BIN_CELL, MULTIPLE, ColourNet, Sight, input_planes, widths_of
-from core.models.ways import VARIABLE, choose, is_compiled, running
+from core.models.network import BIN_CELL, ColourNet, widths_of
+from core.models.once import Once
+from core.models.standing import Standing
+from core.models.tiling import is_out_of_memory
+from core.models.ways import choose
 from core.models.weights import fill, load_weights
 from core.solver import spread
 
@@ -52,7 +50,6 @@ OTHER_OPINION, SPREAD_CELLS = 0.2, 24
 CLOSE_BY = 1.0  # reach at which half of what lies about a hint on a thing is the solver's
 # Frames that are coloured unasked in one call: 8 ms each instead of 24 on two cores; sixteen gain nothing more.
 TOGETHER = 8
-SIGHTS_KEPT = 16  # frames of which a restorer's next hint need not look again
 
 
 class Colouriser(Protocol):
@@ -299,17 +296,6 @@ def working_size(h: int, w: int, longest: int = WORKING_LONG_SIDE) -> tuple[int,
     return max(1, round(h * scale)), max(1, round(w * scale))
 
 
-def fold_norms(network: ColourNet) -> ColourNet:
-    """Fold each batch normalisation into the convolution before it: the same function, in fewer passes."""
-    network = copy.deepcopy(network).eval()
-    for part in network.modules():
-        for conv, norm in (("conv", "norm"), ("conv1", "norm1"), ("conv2", "norm2")):
-            if isinstance(getattr(part, norm, None), nn.BatchNorm2d):
-                setattr(part, conv, fuse_conv_bn_eval(getattr(part, conv), getattr(part, norm)))
-                setattr(part, norm, nn.Identity())
-    return network
-
-
 def check_luma(luma: Plane) -> None:
     """Refuse what is no plane of luma.
 
@@ -324,7 +310,8 @@ class EmbeddedColouriser:
     """Our own small network: it colours unasked, carries hints, suggests colours and tells how unsure it is.
 
     Weights are read once, at the first frame; calls may come from any thread. A frame is looked at once: what is seen
-    in the last few is kept, so that the next hint on one of them costs no network.
+    in the last few is kept, so that the next hint on one of them costs no network. Where the device has no memory left,
+    it goes on on the CPU, at float32 (``core.models.fallback``); where that has none either, calls raise PochoirError.
 
     Args:
         device: where it runs; None or ``auto`` chooses (see ``core.models.device``)
@@ -342,43 +329,47 @@ class EmbeddedColouriser:
     liveliness = LIVELINESS
 
     def __init__(self, device: str | None = None, weights: Path = WEIGHTS, way: str | None = None) -> None:
-        self.device = pick_device(device)
         self._path = weights
         self._sha256 = identity_of(weights)
-        self._lock = threading.Lock()
-        self._network: ColourNet | None = None
-        self._compiled: Callable[[Tensor], Tensor] | None = None
-        self._sights: OrderedDict[bytes, Sight] = OrderedDict()
+        self._network = Once(self._read)
         self.identity = f"embedded-{CODE_VERSION}-{self.automatic_long_side}-{self._sha256}"
-        typical = torch.zeros(1, 1, 192, WORKING_LONG_SIDE)
-        self.way = way or choose(lambda: self._ready()(typical.to(self.device)), self.device, self.identity)
+        where = pick_device(device)
+        self.way = way or self._chosen(where)
         self.fingerprint = f"{self.identity}-{self.way}"
+        self._standing = Fallback(
+            self.name, lambda at: Standing(self._network(), at, self.way if at == where else "float32"), where
+        )
 
     @classmethod
     def around(cls, network: ColourNet, device: str | None = None) -> EmbeddedColouriser:
         """One of a network at hand, as training has it between two steps; nothing it says is to be kept."""
         made = cls(device)
         made.fingerprint = f"embedded-{CODE_VERSION}-unnamed"
-        made._network = made._prepared(network)
+        as_it_is = copy.deepcopy(network)
+        made._network = Once(lambda: as_it_is)
         return made
 
-    def _prepared(self, network: ColourNet) -> ColourNet:
-        folded = fold_norms(network).requires_grad_(False)
-        return folded.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    def _read(self) -> ColourNet:
+        weights = load_weights(self._path, sha256=self._sha256)
+        network = ColourNet(widths_of(weights)).eval()
+        fill(network, weights, self._path.name)
+        return network
 
-    def _ready(self) -> ColourNet:
-        with self._lock:
-            if self._network is None:
-                weights = load_weights(self._path, sha256=self._sha256)
-                network = ColourNet(widths_of(weights))
-                fill(network, weights, self._path.name)
-                self._network = self._prepared(network)
-            return self._network
+    def _chosen(self, where: torch.device) -> str:
+        """How it runs there, by a typical call where the clock decides."""
+        standing = Once(lambda: Standing(self._network(), where, "float32"))
+        typical = torch.zeros(1, 1, 192, WORKING_LONG_SIDE)
+        try:
+            return choose(lambda: standing().network(typical.to(where)), where, self.identity)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            return "float32"  # nothing is measured there; the first call finds where it goes on
 
     @property
     def prior(self) -> Plane:
         """How often photographs have the chroma of each bin  [(BIN_SIDE ** 2,) float32, sums to 1]."""
-        return cast(Plane, self._ready().prior.float().cpu().numpy())
+        return cast(Plane, self._network().prior.float().cpu().numpy())
 
     def predict(self, luma: Plane) -> Plane:
         """Predict chroma for one frame of which nothing was said; best at ``AUTOMATIC_LONG_SIDE``, right at any size.
@@ -394,7 +385,7 @@ class EmbeddedColouriser:
             WeightsError: the weights are not this network's.
         """
         check_luma(luma)
-        return np.asarray(_chroma(self._look(luma).ab, luma.shape)[0], np.float32)
+        return self._standing(lambda there: there.predict(luma))
 
     def predict_together(self, lumas: Plane) -> Plane:
         """Predict chroma for several frames of which nothing was said; see ``PredictsTogether``.
@@ -408,29 +399,10 @@ class EmbeddedColouriser:
         """
         if lumas.ndim != 3 or 0 in lumas.shape:
             raise ShapeError(f"lumas are {lumas.shape}, expected (n, h, w)")
-        found = []
-        for some, full in _groups(lumas):
-            with torch.inference_mode(), running(self.way, self.device):
-                ab = self._chroma_of(self._padded(full))
-            found.append(_chroma(ab, some.shape[1:])[: len(some)])
+        found = [
+            self._standing(partial(Standing.predict_together, lumas=full))[:count] for count, full in _groups(lumas)
+        ]
         return np.asarray(np.concatenate(found), np.float32)
-
-    def _chroma_of(self, shown: Tensor) -> Tensor:
-        """The network's chroma, by plain calls or compiled code as the way has it  [(n, 2, H, W)]."""
-        network = self._ready()
-        if not is_compiled(self.way):
-            return network.chroma(shown)
-        try:
-            with self._lock:
-                if self._compiled is None:
-                    self._compiled = cast("Callable[[Tensor], Tensor]", torch.compile(network.chroma, dynamic=False))
-            return self._compiled(shown)
-        except (
-            RuntimeError
-        ) as error:  # no compiler, or one that does not know this machine: torch has many names for it
-            said = str(error).strip().splitlines()[0]
-            way_out = f"set {VARIABLE}=float32, or run: python app.py doctor --tune"
-            raise InputError(f"the network cannot be compiled here ({said}); {way_out}") from None
 
     def carry(self, luma: Plane, ab: Plane, hint_ab: Plane, hint_weight: Plane) -> Plane:
         """Change a frame's chroma as hints ask; see ``Carries``. Best at ``WORKING_LONG_SIDE``.
@@ -442,12 +414,10 @@ class EmbeddedColouriser:
         self._check(luma, ab, hint_ab, hint_weight)
         if not hint_weight.any():
             return ab
-        with torch.inference_mode():
-            places, samples = self._told(luma, ab, hint_ab, hint_weight)
-            if samples is None:
-                return ab
-            found, meant = self._ready().kriging.judge(places, samples)
-            change = (found - places.ab).cpu().numpy() * np.float32(AB_SCALE)
+        told = self._standing(lambda there: there.carry(luma, ab, hint_ab, hint_weight))
+        if told is None:
+            return ab
+        change, whole = told
         # The change comes up along the luma; what it changes is at full size already.
         h, w = -(-luma.shape[0] // 2), -(-luma.shape[1] // 2)
         small = np.asarray(cv2.resize(luma, (w, h), interpolation=cv2.INTER_AREA), np.float32)
@@ -455,7 +425,6 @@ class EmbeddedColouriser:
         # Two estimates that err differently err less together where hints speak of the whole picture; and on even
         # ground the solver does not fade, as a thing's colour does not.
         other, reach = spread(luma, hint_ab, hint_weight, cells=SPREAD_CELLS)
-        whole = float(meant)
         share = OTHER_OPINION * max(0.0, 2 * whole - 1) + (1 - whole) * reach / (reach + np.float32(CLOSE_BY))
         return np.asarray(krige + share[..., None] * (other - krige), np.float32)
 
@@ -478,9 +447,7 @@ class EmbeddedColouriser:
         asked, weight = nothing if hint_ab is None or hint_weight is None else (hint_ab, hint_weight)
         self._check(luma, nothing[0], asked, weight)
         h, w = luma.shape
-        with torch.inference_mode():
-            places, samples = self._told(luma, self.predict(luma), asked, weight)
-            half = self._ready().kriging.deviation(places, samples).cpu().numpy() * np.float32(AB_SCALE)
+        half = self._standing(lambda there: there.deviation(luma, there.predict(luma), asked, weight))
         return np.asarray(cv2.resize(half.reshape(-(-h // 2), -(-w // 2)), (w, h)), np.float32)
 
     def features(self, luma: Plane) -> Plane:
@@ -492,7 +459,7 @@ class EmbeddedColouriser:
         """
         check_luma(luma)
         small = _at_working_size(luma)
-        return _features(self._look(small).affinity, small.shape)[0]
+        return self._standing(lambda there: there.features(small))
 
     def features_together(self, lumas: Plane) -> list[Plane]:
         """What places of several frames look like; see ``LooksTogether``, and ``predict_together`` for how.
@@ -504,25 +471,9 @@ class EmbeddedColouriser:
         if lumas.ndim != 3 or 0 in lumas.shape:
             raise ShapeError(f"lumas are {lumas.shape}, expected (n, h, w)")
         found: list[Plane] = []
-        for some, full in _groups(np.stack([_at_working_size(luma) for luma in lumas])):
-            with torch.inference_mode(), running(self.way, self.device):
-                sight = cast(Sight, self._ready()(self._padded(full)))
-            found += _features(sight.affinity, some.shape[1:])[: len(some)]
+        for count, full in _groups(np.stack([_at_working_size(luma) for luma in lumas])):
+            found += self._standing(partial(Standing.features_together, lumas=full))[:count]
         return found
-
-    def _told(self, luma: Plane, ab: Plane, hint_ab: Plane, hint_weight: Plane) -> tuple[Places, Samples | None]:
-        """All places of the frame at half its size, and what hints say of it, in units of AB_SCALE."""
-        h, w = luma.shape
-        told = np.dstack([ab, hint_ab * hint_weight[..., None], hint_weight])
-        told = np.pad(told, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
-        half = cv2.resize(told, (told.shape[1] // 2, told.shape[0] // 2), interpolation=cv2.INTER_AREA)
-        planes = torch.from_numpy(half.transpose(2, 0, 1) / np.float32(AB_SCALE)).to(self.device)
-        weight = planes[4:] * AB_SCALE
-        sight = self._look(luma)
-        affinity, doubt = (
-            part[0, :, : half.shape[0], : half.shape[1]].float() for part in (sight.affinity, sight.doubt)
-        )
-        return picture(affinity, doubt, planes[:2], planes[2:4] / weight.clamp(min=1e-6), weight)
 
     @staticmethod
     def _check(luma: Plane, ab: Plane, hint_ab: Plane, hint_weight: Plane) -> None:
@@ -543,50 +494,21 @@ class EmbeddedColouriser:
         check_luma(luma)
         if not (0 <= at[0] < luma.shape[0] and 0 <= at[1] < luma.shape[1]):
             raise ShapeError(f"place {at} lies outside luma of {luma.shape}")
-        shown = self._padded(luma[None])
-        network = self._ready()
+        odds, means = self._standing(lambda there: there.odds(luma))
         # The places about it that are of its own surface speak with it: one cell alone is moody.
         y, x = at[0] // BIN_CELL, at[1] // BIN_CELL
         about = np.s_[..., max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
-        with torch.inference_mode(), running(self.way, self.device):
-            logits = network.odds(shown)[0][about].float().cpu().numpy()
-            means = F.avg_pool2d(shown[0], BIN_CELL)[0][about].float().cpu().numpy()
-        told = sharpened(logits, self.prior)
-        off = (means + 1.0) * 50.0 - luma[at]  # back to L*
+        told = sharpened(odds[about], self.prior)
+        off = (means[about] + 1.0) * 50.0 - luma[at]  # back to L*
         alike = np.exp(-np.square(off / SAME_SURFACE)) + np.float32(1e-3)
         return likeliest(np.asarray((told * alike).sum(axis=(1, 2)) / alike.sum(), np.float32), count)
 
-    def _look(self, luma: Plane) -> Sight:
-        """What the network sees in a frame; at hand for the last few."""
-        key = hashlib.blake2b(luma.tobytes(), digest_size=16, key=str(luma.shape).encode()).digest()
-        with self._lock:
-            if key in self._sights:
-                self._sights.move_to_end(key)
-                return self._sights[key]
-        with torch.inference_mode(), running(self.way, self.device):
-            sight = cast(Sight, self._ready()(self._padded(luma[None])))
-        with self._lock:
-            self._sights[key] = sight
-            while len(self._sights) > SIGHTS_KEPT:
-                self._sights.popitem(last=False)
-        return sight
 
-    def _padded(self, lumas: Plane) -> Tensor:
-        """What the network is shown, brought to a size it takes  [(n, 1, H, W) float32 on the device]."""
-        h, w = lumas.shape[1:]
-        shown = torch.from_numpy(input_planes(lumas))
-        pad_h, pad_w = -h % MULTIPLE, -w % MULTIPLE
-        if pad_h or pad_w:
-            # Repeat the border: mirrored content would be taken for more of the scene, zeros for a dark one.
-            shown = F.pad(shown, (0, pad_w, 0, pad_h), mode="replicate")
-        return shown.to(self.device, memory_format=torch.channels_last)
-
-
-def _groups(lumas: Plane) -> Iterator[tuple[Plane, Plane]]:
-    """Frames as they are looked at together: those asked about, and with them what fills the group."""
+def _groups(lumas: Plane) -> Iterator[tuple[int, Plane]]:
+    """Frames as they are looked at together: how many are asked about, and these with what fills the group."""
     for first in range(0, len(lumas), TOGETHER):
         some = lumas[first : first + TOGETHER]
-        yield some, np.concatenate([some, np.repeat(some[-1:], TOGETHER - len(some), axis=0)])
+        yield len(some), np.concatenate([some, np.repeat(some[-1:], TOGETHER - len(some), axis=0)])
 
 
 def _at_working_size(luma: Plane) -> Plane:
@@ -594,18 +516,6 @@ def _at_working_size(luma: Plane) -> Plane:
     if (h, w) == luma.shape:
         return luma
     return np.asarray(cv2.resize(luma, (w, h), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _features(affinity: Tensor, size: tuple[int, ...]) -> list[Plane]:
-    """Affinities as the network gives them, of frames that were (h, w) before they were padded."""
-    seen = affinity[..., : -(-size[0] // 2), : -(-size[1] // 2)].float().permute(0, 2, 3, 1).cpu().numpy()
-    return [np.ascontiguousarray(one) for one in seen]
-
-
-def _chroma(ab: Tensor, size: tuple[int, ...]) -> Plane:
-    """Chroma as the network gives it, of frames that were (h, w) before they were padded  [(n, h, w, 2) a* b*]."""
-    shown = ab[..., : size[0], : size[1]].float().permute(0, 2, 3, 1).cpu().numpy()
-    return np.ascontiguousarray(shown * np.float32(AB_SCALE), np.float32)
 
 
 def load_colouriser(name: str = "embedded", device: str | None = None) -> Colouriser:

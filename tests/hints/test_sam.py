@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from core.contract.plugins import Plugins
-from core.errors import ModelMissingError, WeightsError
+from core.errors import ModelMissingError, PochoirError, WeightsError
 from core.models import torchvision_shim
 from hints import sam, segment
 from studio.segmenting import Segmenters
@@ -48,12 +49,17 @@ def segmenter(monkeypatch, tmp_path):
     return sam.SamSegmenter("cpu")
 
 
+def authors(segmenter):
+    """The predictor that is asked now."""
+    return segmenter._eyes(lambda eyes: eyes.predictor._authors)
+
+
 def test_a_picture_is_encoded_once_for_all_its_clicks(segmenter):
     picture = np.full((12, 16, 3), 0.4, np.float32)
     one = segmenter.segment(picture, [(4.5, 3.5, True)])
     segmenter.segment(picture, [(4.5, 3.5, True), (9.0, 9.0, False)])
     segmenter.segment(picture * 0.5, [(4.5, 3.5, True)])
-    assert segmenter._predictor._authors.encoded == [(12, 16, 3)] * 2
+    assert authors(segmenter).encoded == [(12, 16, 3)] * 2
     assert one.dtype == bool
     assert one[3, 4]
 
@@ -63,7 +69,7 @@ def test_pictures_that_were_looked_at_before_are_not_encoded_again(segmenter, mo
     tones = (3, 5, 9)
     pictures = [np.full((12, 16, 3), tone / 255, np.float32) for tone in tones]
     pictures[1] = pictures[1][:, :14]  # of another size
-    encoded = segmenter._predictor._authors.encoded
+    encoded = authors(segmenter).encoded
     for place in (0, 1, 0, 2, 1, 0):
         found = segmenter.segment(pictures[place], click)
         assert found.shape == pictures[place].shape[:2]
@@ -73,13 +79,13 @@ def test_pictures_that_were_looked_at_before_are_not_encoded_again(segmenter, mo
     small = sam.SamSegmenter("cpu")
     for place in (0, 1, 0, 2, 0, 1):
         small.segment(pictures[place], click)
-    assert len(small._predictor._authors.encoded) == 4
+    assert len(authors(small).encoded) == 4
 
 
 def test_several_clicks_are_refined_and_keep_their_signs(segmenter):
     luma = np.full((12, 16), 40.0, np.float32)
     segmenter.segment(luma, [(4.5, 3.5, True), (9.0, 9.0, False)], (1.0, 1.0, 12.0, 10.0))
-    first, second = segmenter._predictor._authors.asked
+    first, second = authors(segmenter).asked
     assert first[0].tolist() == [[4.5, 3.5], [9.0, 9.0]]
     assert first[1].tolist() == [1, 0]
     assert first[2].tolist() == [1, 1, 12, 10]
@@ -100,9 +106,35 @@ def test_a_file_that_is_no_checkpoint_is_named(segmenter, tmp_path, content):
 
 def test_the_network_has_the_checkpoints_weights(segmenter, tmp_path):
     wanted = torch.load(tmp_path / "sam_vit_b_01ec64.pth", weights_only=True)
-    got = segmenter._predictor._authors.network.state_dict()
+    got = authors(segmenter).network.state_dict()
     assert got.keys() == wanted.keys()
     assert all(torch.equal(got[name], tensor) for name, tensor in wanted.items())
+
+
+def test_where_memory_ends_pictures_are_looked_at_anew_on_the_cpu(segmenter, monkeypatch, caplog):
+    picture = np.full((12, 16, 3), 0.4, np.float32)
+    clicks = [(4.5, 3.5, True), (9.0, 9.0, False)]
+    wanted = segmenter.segment(picture, clicks)
+    there, full, whole = authors(segmenter), [authors(segmenter)], Predictor.predict
+
+    def predict(self, *asked, **how):
+        if self in full:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return whole(self, *asked, **how)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    # What it stands on now is taken for a device that is not the CPU.
+    monkeypatch.setattr(segmenter._eyes, "_place", replace(segmenter._eyes._place, device=torch.device("meta")))
+    for _ in range(2):
+        assert np.array_equal(segmenter.segment(picture, clicks), wanted)
+    assert authors(segmenter) is not there
+    assert authors(segmenter).encoded == [(12, 16, 3)]  # what was seen lay on the device
+    assert [r.getMessage() for r in caplog.records] == [
+        "segment-anything: out of memory on meta; going on on the CPU, more slowly"
+    ]
+    full.append(authors(segmenter))
+    with pytest.raises(PochoirError, match=r"^segment-anything: out of memory on cpu; close what else uses it$"):
+        segmenter.segment(picture, clicks)
 
 
 def test_without_the_library_clicks_go_to_the_next_segmenter(segmenter, monkeypatch):

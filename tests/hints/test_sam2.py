@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from core.contract.plugins import Plugins
@@ -77,6 +80,26 @@ def test_the_studio_asks_it_first_and_looks_in_the_background(folder, looks):
         assert asked.mask(picture, [(x, 40.5, True)]).shape == (90, 160)
     assert len(looks) == 1
     assert isinstance(asked._segmenter(), sam2.Sam2Segmenter)
+
+
+@pytest.mark.parametrize("at", ["look", "predict"])
+def test_where_memory_ends_it_goes_on_on_the_cpu(folder, monkeypatch, caplog, at):
+    picture, click = (frame() / 255).astype(np.float32), [(70.5, 40.5, True)]
+    wanted = sam2.Sam2Segmenter("cpu").segment(picture, click)
+    short = sam2.Sam2Segmenter("cpu")
+    there, usual = short._eyes(lambda eyes: eyes.predictor), getattr(sam2.Sam2Predictor, at)
+
+    def within_limits(self, *asked, **how):
+        if self is there:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        return usual(self, *asked, **how)
+
+    monkeypatch.setattr(sam2.Sam2Predictor, at, within_limits)
+    # What it stands on now is taken for a device that is not the CPU.
+    monkeypatch.setattr(short._eyes, "_place", replace(short._eyes._place, device=torch.device("meta")))
+    for _ in range(2):
+        assert np.array_equal(short.segment(picture, click), wanted)
+    assert [r.getMessage() for r in caplog.records] == ["sam2.1: out of memory on meta; going on on the CPU, more slowly"]
 
 
 def test_of_several_checkpoints_the_largest_is_used(folder):

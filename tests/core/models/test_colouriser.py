@@ -11,18 +11,19 @@ from safetensors.torch import load_file, save_file
 from skimage import data
 
 from core.contract.fingerprint import sha256_of
-from core.errors import InputError, ShapeError, WeightsError
+from core.errors import InputError, PochoirError, ShapeError, WeightsError
 from core.film.colour import srgb_to_lab
+from core.models import colouriser
 from core.models.colouriser import (
     WEIGHTS,
     WORKING_LONG_SIDE,
     EmbeddedColouriser,
-    fold_norms,
     load_colouriser,
     working_size,
 )
 from core.models.device import pick_device, set_threads
 from core.models.network import ColourNet, input_planes
+from core.models.standing import fold_norms
 from core.models.weights import fill, load_weights
 from core.solver import close_hints
 
@@ -267,8 +268,9 @@ def test_gpu_gives_the_cpus_colours(ours):
 
 def test_what_is_seen_is_kept_for_a_few_frames_only(ours, monkeypatch):
     fresh, looks = EmbeddedColouriser("cpu"), []
-    network = fresh._ready()
-    monkeypatch.setattr(fresh, "_ready", lambda: lambda shown: looks.append(1) or network(shown))
+    standing = fresh._standing(lambda there: there)
+    network = standing.network
+    monkeypatch.setattr(standing, "network", lambda shown: looks.append(1) or network(shown))
     frames = [np.full((16, 16), n, np.float32) for n in range(40)]
     fresh.predict(frames[0])
     fresh.predict(frames[0].copy())
@@ -276,9 +278,66 @@ def test_what_is_seen_is_kept_for_a_few_frames_only(ours, monkeypatch):
     for frame in frames:
         fresh.predict(frame)
     assert len(looks) == 40
-    assert len(fresh._sights) < 40
+    assert len(standing._sights) < 40
     fresh.predict(frames[0])
     assert len(looks) == 41
+
+
+ASKED = {
+    "predict": lambda one, luma, ab, hint, weight: one.predict(luma),
+    "predict_together": lambda one, luma, ab, hint, weight: one.predict_together(luma[None]),
+    "carry": lambda one, luma, ab, hint, weight: one.carry(luma, ab, hint, weight),
+    "deviation": lambda one, luma, ab, hint, weight: one.deviation(luma, hint, weight),
+    "features": lambda one, luma, ab, hint, weight: one.features(luma),
+    "features_together": lambda one, luma, ab, hint, weight: one.features_together(luma[None])[0],
+    "suggest": lambda one, luma, ab, hint, weight: one.suggest(luma, (20, 20)),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_where_memory_ends_every_call_goes_on_on_the_cpu(ours, asked, caplog, monkeypatch):
+    luma, ab = photograph("coffee", 48, 64)
+    said = (luma, ab, *one_point(luma.shape, 20, 20, (40, 20)))
+    wanted = ASKED[asked](ours, *said)
+    short = EmbeddedColouriser("cpu")
+    fallback = short._standing
+    fallback._place = fallback._on(torch.device("meta"))
+    full = {"meta"}
+
+    def within_limits(place: str) -> None:
+        if place in full:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    understood = ColourNet._understood
+    monkeypatch.setattr(
+        ColourNet, "_understood", lambda self, shown: within_limits(shown.device.type) or understood(self, shown)
+    )
+    for _ in range(2):
+        assert np.array_equal(ASKED[asked](short, *said), wanted)
+    assert [r.getMessage() for r in caplog.records] == [
+        "embedded: out of memory on meta; going on on the CPU, more slowly"
+    ]
+    full.add("cpu")
+    with pytest.raises(PochoirError, match=r"^embedded: out of memory on cpu; close what else uses it$"):
+        ASKED[asked](short, luma[::-1].copy(), *said[1:])
+
+
+def test_where_memory_ends_while_the_clock_decides_it_runs_at_float32(monkeypatch):
+    def full(*asked):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr(colouriser, "choose", full)
+    assert EmbeddedColouriser("cpu").way == "float32"
+
+
+def test_one_of_a_network_at_hand_speaks_as_that_one_does_now():
+    torch.manual_seed(3)
+    network = ColourNet((8, 8, 16, 16))
+    torch.nn.init.normal_(network.head.weight, std=0.05)
+    speaker, luma = EmbeddedColouriser.around(network, "cpu"), np.full((32, 32), 50, np.float32)
+    torch.nn.init.zeros_(network.head.weight)  # the next step of training
+    assert np.abs(speaker.predict(luma)).max() > 0
+    assert np.array_equal(EmbeddedColouriser.around(network, "cpu").predict(luma), np.zeros((32, 32, 2)))
 
 
 def test_doubt_is_less_near_a_hint_and_more_where_the_error_is(ours):
