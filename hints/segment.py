@@ -37,6 +37,8 @@ CLICK_RADIUS_PX = 2
 _PLAIN_LENGTH, _EDGE_LENGTH = 0.15, 1.5
 # The border of the picture counts as outside, half as far as it is; but not where it is as near as this share of all.
 _BORDER, _BORDER_SPARED = 0.5, 30
+# A box's border is near to all of the object and counts the less; so wide a ring about it shows what is outside.
+_BOX, _RING_PX = 3.0, 20
 _STEADY_LUMA, _STEADY = 3.0, 20.0
 # How loud nearness and appearance speak, as odds, and the most that appearance may say. These and the next
 # are the best of six settings on eight frames of clips with true masks.
@@ -46,8 +48,8 @@ _HIDDEN, _RIDGE = 96, 1e-2
 # Places it learns from: so many about each click, at most so many of the border, and of its own answer, where that is
 # sure by this much, one in so many.
 _ABOUT_A_CLICK, _OF_THE_BORDER, _SURE, _OF_ITS_OWN = 40, 1500, 0.15, 5
-# Of a box that nobody clicked in, the percentage that is least like its surroundings is taken for the object's.
-_CLEAREST = 20
+# Of a box, the percentage that is least like its surroundings is guessed to be the object's, and that with such odds.
+_CLEAREST, _GUESSED = 20, 1.0
 # Share of the border among what is outside, once there are clicks outside, and of its own answer among all.
 _BORDER_SHARE, _OWN_SHARE = 0.4, 0.5
 
@@ -120,9 +122,7 @@ class GeodesicSegmenter:
         inside = [(x * scale[0], y * scale[1]) for x, y, positive in points if positive]
         outside = [(x * scale[0], y * scale[1]) for x, y, positive in points if not positive]
         room = _room((h, w), box, scale)
-        keep_out = _discs((h, w), outside)
-        seeds = _discs((h, w), inside) if inside else _unlike_its_surroundings(prepared, room & ~keep_out)
-        return _sharpened(_nearer(prepared, seeds, keep_out, room), picture)
+        return _sharpened(_nearer(prepared, _discs((h, w), inside), _discs((h, w), outside), room), picture)
 
     def prepare(self, picture: Array) -> None:
         """See `Prepares.prepare`."""
@@ -237,22 +237,25 @@ def _distance(prepared: _Prepared, seeds: Inside) -> Array:
 
 def _nearer(prepared: _Prepared, inside: Inside, outside: Inside, room: Inside) -> Inside:
     """What is nearer to the clicks inside than to those outside and to the border; only parts that were clicked."""
-    near = _distance(prepared, inside)
-    border = ~room
-    border[[0, -1]], border[:, [0, -1]] = True, True
-    # A box says itself where the object ends; without one, an object that runs out of the picture must not lose to it.
-    if room.all():
-        border &= near > np.percentile(near, _BORDER_SPARED)
+    guess = _guessed(prepared, room, inside, outside)
+    near = _distance(prepared, inside | guess)
+    border = _border(room, near)
     far = np.full(near.shape, np.inf, np.float32)
     if border.any():
-        far = np.float32(_BORDER) * _distance(prepared, border)
+        far = np.float32(_BORDER if room.all() else _BOX) * _distance(prepared, border)
     away = _distance(prepared, outside) if outside.any() else far
     if outside.any():
         far = np.minimum(far, away)
     share = np.where(np.isinf(far), 1, far / np.maximum(near + far, np.float32(1e-6)))
     share = np.clip(share, np.float32(1e-3), np.float32(1 - 1e-3))
     odds = np.float32(_BY_NEARNESS) * np.log(share / (1 - share))
-    samples = [(_nearest(near, inside), 1.0, 1.0)]
+    odds[guess & ~inside] = np.minimum(odds[guess & ~inside], np.float32(_GUESSED))
+    samples = []
+    both = 0.5 if inside.any() and guess.any() else 1.0
+    if inside.any():
+        samples.append((_nearest(_distance(prepared, inside) if guess.any() else near, inside), 1.0, both))
+    if guess.any():
+        samples.append((_some(guess), 1.0, both))
     if outside.any():
         samples.append((_nearest(away, outside), -1.0, 1 - _BORDER_SHARE if border.any() else 1.0))
     if border.any():
@@ -260,24 +263,40 @@ def _nearer(prepared: _Prepared, inside: Inside, outside: Inside, room: Inside) 
     steady = _steadied(prepared.luma, odds + _spoken(prepared, samples))
     own = np.arange(0, steady.size, _OF_ITS_OWN)
     sure = own[np.abs(steady.ravel()[own] - 0.5) > _SURE]
-    within_it = steady.ravel()[sure] > 0.5
+    within_it = (steady.ravel()[sure] > 0.5) & room.ravel()[sure]
     if min(within_it.sum(), (~within_it).sum()) >= _OF_ITS_OWN:
         samples = [(places, side, (1 - _OWN_SHARE) * much) for places, side, much in samples]
         samples += [(sure[within_it], 1.0, _OWN_SHARE), (sure[~within_it], -1.0, _OWN_SHARE)]
         steady = _steadied(prepared.luma, odds + _spoken(prepared, samples))
     found = np.asarray(((steady > 0.5) & room & ~outside) | inside)
     _, parts = cv2.connectedComponents(found.astype(np.uint8), connectivity=4)
-    kept = np.asarray(np.isin(parts, np.unique(parts[inside])) & found)
+    meant = (inside if inside.any() else guess) & found
+    kept = np.asarray(np.isin(parts, np.unique(parts[meant])) & found)
     return _without_holes(kept, outside)
 
 
-def _unlike_its_surroundings(prepared: _Prepared, room: Inside) -> Inside:
-    """Where a box that nobody clicked in shows most clearly what is not around it."""
-    if room.all() or not room.any():
-        return room
-    odds = _spoken(prepared, [(_some(room), 1.0, 1.0), (_some(~room), -1.0, 1.0)])
-    steady = _steadied(prepared.luma, odds)
-    return np.asarray(room & (steady >= np.percentile(steady[room], 100 - _CLEAREST)))
+def _border(room: Inside, near: Array) -> Inside:
+    """Where it is taken to be outside without a click: about a box, or at the picture's border.
+
+    A box says itself where the object ends; without one, an object that runs out of the picture must not lose to it.
+    """
+    if room.all():
+        border = np.zeros_like(room)
+        border[[0, -1]], border[:, [0, -1]] = True, True
+        return border & (near > np.percentile(near, _BORDER_SPARED))
+    side = 2 * _RING_PX + 1
+    border = ~room & (cv2.dilate(room.astype(np.uint8), np.ones((side, side), np.uint8)) > 0)
+    border[[0, -1]], border[:, [0, -1]] = True, True
+    return np.asarray(border)
+
+
+def _guessed(prepared: _Prepared, room: Inside, inside: Inside, outside: Inside) -> Inside:
+    """Where a box shows most clearly what is not around it; where nothing is around it, all of it unless clicked in."""
+    left = room & ~outside
+    if room.all() or not left.any():
+        return left & ~inside.any()
+    steady = _steadied(prepared.luma, _spoken(prepared, [(_some(left), 1.0, 1.0), (_some(~left), -1.0, 1.0)]))
+    return np.asarray(left & (steady >= np.percentile(steady[left], 100 - _CLEAREST)))
 
 
 def _spoken(prepared: _Prepared, samples: Sequence[tuple[NDArray[np.intp], float, float]]) -> Array:

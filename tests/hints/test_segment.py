@@ -69,6 +69,16 @@ def test_a_box_is_enough(segmenter):
     assert iou(found, left) > 0.85
 
 
+def test_a_click_in_a_box_takes_nothing_from_what_the_box_alone_finds(segmenter):
+    rng = np.random.default_rng(4)
+    head, body = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    head[25:50, 65:95], body[50:100, 60:100] = True, True
+    luma = (45 + 30.0 * head - 27.0 * body + rng.normal(0, 1.5, SIZE)).astype(np.float32)
+    box = (58.0, 23.0, 102.0, 102.0)
+    assert iou(segmenter.segment(luma, [], box), head | body) > 0.9
+    assert iou(segmenter.segment(luma, [(80.5, 37.5, True)], box), head | body) > 0.9
+
+
 def test_holes_are_filled_unless_clicked(segmenter):
     luma, left, _ = scene()
     hole = (np.hypot(*(np.mgrid[: SIZE[0], : SIZE[1]] - np.array([60, 45])[:, None, None])) < 7) & left
