@@ -26,6 +26,7 @@ from core.contract.plugins import Plugins
 from core.contract.progress import CancelToken, Report
 from core.contract.registry import Makers
 from core.contract.stage import Side, StageBase, StageContext, Window
+from core.errors import InputError
 from core.film.colour import join, luma_of
 from core.film.shot import Shot
 from core.film.timebase import FrameRange
@@ -373,12 +374,25 @@ class Colourise(StageBase):
         """The colouriser that is asked for, as it is asked for; its network is made once, however it is.
 
         Raises:
-            InputError: there is none of that name, its weights are missing, or it cannot be had so.
+            InputError: there is none of that name, its weights are missing, or it cannot be had so: it has no render
+                factor, or its authors' own road is not known.
         """
         made = self._named(params.colouriser, device)
         if isinstance(made, RendersAt):
             made = made.at(params.render_factor)
-        return AsPublished(made) if params.faithful and isinstance(made, Faithful) else made
+        elif params.render_factor:
+            raise InputError(
+                f"colourise: render_factor {params.render_factor} is of DeOldify, not of '{params.colouriser}'; set it "
+                "to 0, or choose deoldify, deoldify-stable or deoldify-artistic"
+            )
+        if not params.faithful:
+            return made
+        if not isinstance(made, Faithful):
+            raise InputError(
+                f"colourise: faithful is of DeOldify, DDColor and siggraph17, not of '{params.colouriser}'; switch it "
+                "off, or choose one of these"
+            )
+        return AsPublished(made)
 
     def _named(self, name: str, device: str | None) -> Colouriser:
         return cast(Colouriser, self._makers.made(name, device))
