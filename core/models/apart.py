@@ -2,25 +2,30 @@
 
 ``python -m core.models.apart SOURCE TARGET DIGEST``. Nothing in a checkpoint can run (`core.models.checkpoint`); should
 that ever fail, this process may open no connection, start no program and write no other file, and it has only as
-much memory and time as a checkpoint of that size needs. Status 0: written; 2: refused, one line on stderr.
+much memory and time as a checkpoint of that size needs. Status 0: written; 2: refused for what it is; 3: not done for
+what this machine lacks. One line on stderr says why.
 
 Where the operating system knows no such limits (Windows; memory on macOS) the others still hold.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.errors import WeightsError
+from core.errors import InputError, WeightsError
 from core.models.checkpoint import ORIGIN, read_tensors
-from core.models.rewrite import REFUSED
+from core.models.rewrite import AGAIN, REFUSED, UNDONE
 
 try:
     import resource
@@ -89,24 +94,51 @@ def main(source: Path, target: Path, digest: str) -> int:
     limit(source.stat().st_size)
     confine()
     try:
-        table: dict[str, Tensor] = {}
-        taken: set[int] = set()
-        for key, tensor in read_tensors(source).items():
-            # Tensors may be views of one another; in safetensors each has bytes of its own.
-            bytes_of = tensor.untyped_storage()
-            alone = bytes_of.nbytes() == tensor.nbytes and tensor.is_contiguous() and bytes_of.data_ptr() not in taken
-            taken.add(bytes_of.data_ptr())
-            table[key] = tensor.detach() if alone else tensor.detach().clone(memory_format=torch.contiguous_format)
+        _write(_of_their_own(read_tensors(source)), source, target, digest)
+    except (InputError, MemoryError, RuntimeError) as error:
+        if _lacks_memory(error) or _lacks_memory(error.__context__):
+            error = InputError(f"{source}: there is not the memory to read it; close other programs {AGAIN}")
+        elif not isinstance(error, InputError):
+            raise
+        sys.stderr.write(f"{error}\n")
+        return REFUSED if isinstance(error, WeightsError) else UNDONE
+    return 0
+
+
+def _of_their_own(read: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors may be views of one another; in safetensors each has bytes of its own."""
+    table: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for key, tensor in read.items():
+        bytes_of = tensor.untyped_storage()
+        alone = bytes_of.nbytes() == tensor.nbytes and tensor.is_contiguous() and bytes_of.data_ptr() not in taken
+        taken.add(bytes_of.data_ptr())
+        table[key] = tensor.detach() if alone else tensor.detach().clone(memory_format=torch.contiguous_format)
+    return table
+
+
+def _write(table: dict[str, Tensor], source: Path, target: Path, digest: str) -> None:
+    """Write the tensors of one file.
+
+    Raises:
+        InputError: the disk does not take them.
+    """
+    try:
         # The library writes past Python, so that `confine` does not see it. It writes several notes in any order; with
         # one the same checkpoint gives the same bytes everywhere.
         save_file(table, target, {ORIGIN: digest})
-    except WeightsError as error:
-        sys.stderr.write(f"{error}\n")
-        return REFUSED
-    except MemoryError:
-        sys.stderr.write(f"{source}: asks for more memory than a checkpoint of its size needs\n")
-        return REFUSED
-    return 0
+    except (OSError, SafetensorError) as error:
+        reason = str(error).rpartition("I/O error: ")[2]
+        needs = f"{source}: needs {sum(t.nbytes for t in table.values()) / 1e6:.0f} MB in {target.parent}"
+        number = re.search(r"os error (\d+)", reason)
+        if number and int(number[1]) in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"{needs}, where there is no room; make room and try again") from error
+        raise InputError(f"{needs}, which cannot be written ({reason}); check the folder") from error
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out; torch says so in words of its own."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "not enough memory" in str(error)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from core.errors import WeightsError
+from core.errors import InputError, WeightsError
 
 ROOT = Path(__file__).resolve().parents[2]
 APART = "core.models.apart"
-REFUSED = 2  # its exit status where it has said in one line why
+# Its exit statuses where it has said in one line why: what the file is, or what this machine lacks.
+REFUSED, UNDONE = 2, 3
 TIMEOUT = 300  # of reading a file apart, and a second more for each of these  [s]
 BYTES_A_SECOND = 5 << 20
+AGAIN = "and try again; where that does not help, the file is damaged or hostile"
 
 
 def rewrite(source: Path, target: Path, digest: str) -> None:
@@ -25,7 +28,9 @@ def rewrite(source: Path, target: Path, digest: str) -> None:
         digest: SHA-256 of the source, to be noted in the target
 
     Raises:
-        WeightsError: it cannot be read, or not within what a checkpoint of its size needs.
+        InputError: there was no room for what it holds, or neither the memory nor the time to read it, which is no word
+            on what it is.
+        WeightsError: it is damaged, unsafe or no checkpoint.
     """
     files = str(source.resolve()), str(target.resolve())
     command = [sys.executable, "-P", "-m", APART, *files, digest]
@@ -37,9 +42,10 @@ def rewrite(source: Path, target: Path, digest: str) -> None:
             command, env=alone, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
         )
     except subprocess.TimeoutExpired:
-        raise WeightsError(f"{source}: not read within {seconds} s; it is damaged or hostile") from None
-    if done.returncode == REFUSED and done.stderr.strip():
-        raise WeightsError(done.stderr.strip().splitlines()[-1])
+        raise InputError(f"{source}: not read within {seconds} s; let other programs finish {AGAIN}") from None
+    said = (done.stderr.strip().splitlines() or [""])[-1]
+    if done.returncode in (REFUSED, UNDONE) and said:
+        raise (WeightsError if done.returncode == REFUSED else InputError)(said)
     if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        raise WeightsError(f"{source}: cannot be read within what a checkpoint of its size needs ({said[0]})")
+        ended = (signal.strsignal(-done.returncode) if done.returncode < 0 else said) or f"status {done.returncode}"
+        raise InputError(f"{source}: reading it was ended ({ended}); close other programs {AGAIN}")
