@@ -18,6 +18,7 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
         answer = ROOMS.get(args.command, run)(args)
-        tell(answer, as_json=getattr(args, "json", False))
-        return answer.status
+        return tell(written(answer, as_json=getattr(args, "json", False)), answer.status)
+    except SystemExit:  # `--help`; what it wrote is on its way still
+        return tell("", DONE)
     except (KeyboardInterrupt, Cancelled):
         return complain("stopped; everything finished so far is kept, the same command goes on from there", STOPPED)
     except InputError as error:
@@ -128,17 +130,37 @@ def load(name: str) -> Any:
     return getattr(import_module(module), function)
 
 
-def tell(answer: Answer, *, as_json: bool) -> None:
-    """Write what a command reports on stdout."""
+def written(answer: Answer, *, as_json: bool) -> str:
+    """What a command reports, as it is written."""
     if as_json:
-        print(json.dumps(answer.data, ensure_ascii=False))
-    elif answer.lines:
-        print("\n".join(printable(line) for line in answer.lines))
+        return json.dumps(answer.data, ensure_ascii=False) + "\n"
+    return "".join(f"{printable(line)}\n" for line in answer.lines)
+
+
+def tell(text: str, status: int) -> int:
+    """Write on stdout.
+
+    Args:
+        text: what to write, after what was written before.
+        status: the command's exit status.
+
+    Returns:
+        The same, also where whoever reads has seen enough and is gone; 1 where the text cannot be written.
+    """
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        # What could not be written is tried again, and complained of, when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            return complain(f"stdout: {error.strerror}; send it to another place", FAILED)
+    return status
 
 
 def complain(message: str, status: int) -> int:
     """One line on stderr, whatever the message."""
-    print(f"pochoir: {printable(message)}", file=sys.stderr)
+    with suppress(OSError):  # nobody listens
+        print(f"pochoir: {printable(message)}", file=sys.stderr)
     return status
 
 

@@ -406,3 +406,43 @@ def test_every_command_of_the_contract_has_help():
         with pytest.raises(SystemExit) as end:
             top.parse_args([command, "--help"])
         assert end.value.code == 0
+
+
+# --- where nobody reads -------------------------------------------------------------------------------------------
+
+# An answer that has many lines, and one that the grammar itself gives.
+SAYING = (["models", "list", "--json"], ["--help"])
+
+
+def alone(args, stdout):
+    """A command in a process of its own, whose stdout goes there: its status and what it says on stderr."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "app.py"), *args], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=WAIT
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("args", SAYING, ids=" ".join)
+def test_whoever_has_read_enough_hears_no_complaint(args):
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        assert alone(args, writes) == (0, "")
+    finally:
+        os.close(writes)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this machine has no /dev/full")
+@pytest.mark.parametrize("args", SAYING, ids=" ".join)
+def test_an_answer_that_cannot_be_written_is_one_line(args):
+    with Path("/dev/full").open("w") as full:
+        assert alone(args, full) == (1, "pochoir: stdout: No space left on device; send it to another place\n")
+
+
+def test_a_complaint_that_nobody_hears_keeps_its_status(monkeypatch):
+    class Gone:
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert app.main(["nonsense"]) == 2
