@@ -8,13 +8,14 @@ registers itself at import; the door (`app.py`) names the built-in modules, and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from core.contract.registry import Makers, Registry
 from core.contract.stage import FrameStage, RetimeStage, ShotStage, Stage
-from core.errors import PochoirError
+from core.errors import PochoirError, printable
 from core.models.card import ModelCard
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class PluginModule(Protocol):
 def load_plugins(modules: Iterable[PluginModule], *, discover: bool = True) -> Plugins:
     """Register built-in modules, then installed strangers.
 
-    A stranger that fails is one warning naming package and cause; the program still starts. A built-in
-    that fails is our own fault and raises.
+    A stranger that fails is one warning naming package and cause, and nothing of it stays; the program still starts.
+    A built-in that fails is our own fault and raises.
     """
     plugins = Plugins()
     for module in modules:
@@ -67,8 +68,26 @@ def load_plugins(modules: Iterable[PluginModule], *, discover: bool = True) -> P
     if discover:
         for point in entry_points(group=GROUP):
             try:
-                point.load()(plugins)
-            except (Exception, PochoirError) as error:
+                with _all_or_nothing(plugins):
+                    point.load()(plugins)
+            except (Exception, SystemExit) as error:
                 package = point.dist.name if point.dist else point.value
-                log.warning("plugin %s of %s left out: %s", point.name, package, error)
+                said = str(error) if isinstance(error, PochoirError) else f"{type(error).__name__}: {error}"
+                log.warning("%s", printable(f"plugin {point.name} of {package} left out: {said}"))
     return plugins
+
+
+@contextmanager
+def _all_or_nothing(plugins: Plugins) -> Iterator[None]:
+    """Take back what is added within, where that fails.
+
+    It is added in its place at once, for a stage may keep the registry that it is to ask for its networks.
+    """
+    registries = [registry for registry in vars(plugins).values() if isinstance(registry, Registry)]
+    before = [dict(registry._things) for registry in registries]
+    try:
+        yield
+    except BaseException:
+        for registry, things in zip(registries, before, strict=True):
+            registry._things = things
+        raise

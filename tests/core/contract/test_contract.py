@@ -133,15 +133,82 @@ def test_what_makers_make_is_made_once_for_a_device_whoever_asks():
         makers.made("two")
 
 
-def test_a_strangers_failure_is_a_warning(monkeypatch, caplog):
-    class Point:
-        name, value, dist = "odd", "odd:register", None
+class Point:
+    """A stranger's entry point."""
 
+    value, dist = "odd:register", None
+
+    def __init__(self, name, register):
+        self.name, self.register = name, register
+
+    def load(self):
+        return self.register
+
+
+def strangers(monkeypatch, **registers):
+    points = [Point(name, register) for name, register in registers.items()]
+    monkeypatch.setattr("core.contract.plugins.entry_points", lambda group: points)
+
+
+def stops(plugins):
+    raise SystemExit(3)
+
+
+def fails(plugins):
+    raise RuntimeError("second line\nof trouble")
+
+
+def repeats(plugins):
+    plugins.flows.add("theirs", print)
+    plugins.flows.add("built-in", print)
+
+
+@pytest.mark.parametrize(
+    ("register", "said"),
+    [
+        (stops, "SystemExit: 3"),
+        (fails, r"RuntimeError: second line\nof trouble"),
+        (repeats, "flow estimator 'built-in' is registered twice; rename one of them"),
+        (None, "TypeError: 'NoneType' object is not callable"),
+    ],
+)
+def test_a_strangers_failure_is_a_warning_in_one_line(monkeypatch, caplog, register, said):
+    class Ours:
+        @staticmethod
+        def register(plugins):
+            plugins.flows.add("built-in", len)
+
+    strangers(monkeypatch, odd=register, good=lambda plugins: plugins.flows.add("good", len))
+    plugins = load_plugins([Ours])
+    assert list(plugins.flows) == ["built-in", "good"]
+    assert plugins.flows.get("built-in") is len
+    assert [record.getMessage() for record in caplog.records] == [f"plugin odd of odd:register left out: {said}"]
+
+
+def test_of_a_stranger_that_fails_nothing_stays_and_of_the_others_all(monkeypatch):
+    held = []
+
+    def first(plugins):
+        held.append(plugins.flows)  # as a stage does that asks for networks
+        plugins.flows.add("first", len)
+        plugins.checks.add("first", len)
+
+    def second(plugins):
+        for registry in (plugins.flows, plugins.upscalers, plugins.checks):
+            registry.add("second", len)
+        fails(plugins)
+
+    strangers(monkeypatch, a=first, b=second, c=lambda plugins: plugins.flows.add("third", len))
+    plugins = load_plugins([])
+    assert (list(plugins.flows), list(plugins.checks), list(plugins.upscalers)) == (["first", "third"], ["first"], [])
+    assert held == [plugins.flows]
+
+
+def test_a_stranger_that_cannot_be_imported_is_a_warning(monkeypatch, caplog):
+    class Lost(Point):
         def load(self):
             raise ImportError("no module odd")
 
-    monkeypatch.setattr("core.contract.plugins.entry_points", lambda group: [Point()])
-    plugins = load_plugins([])
-    assert len(plugins.stages) == 0
-    assert "odd" in caplog.text
-    assert "no module odd" in caplog.text
+    monkeypatch.setattr("core.contract.plugins.entry_points", lambda group: [Lost("odd", None)])
+    assert len(load_plugins([]).stages) == 0
+    assert caplog.messages == ["plugin odd of odd:register left out: ImportError: no module odd"]
