@@ -43,6 +43,12 @@ RESERVED = frozenset({"lanczos"})  # what the stage itself answers to
 
 _FILE = re.compile(r"(?P<name>.+)\.(?P<architecture>[A-Za-z0-9]+)-x(?P<scale>\d+)\.safetensors")
 _UNFIT = re.compile(r"[^A-Za-z0-9_.+-]+")  # for a word that is typed, and for a file's name on any system
+# In torch's words, and in those of `core.models.checkpoint.check_fits`.
+_UNFITTING = (
+    (re.compile(r'Missing key\(s\) in state_dict: "([^"]+)"'), "is missing"),
+    (re.compile(r'Unexpected key\(s\) in state_dict: "([^"]+)"'), "is not of this network"),
+    (re.compile(r"size mismatch for (\S+):"), "is of another shape"),
+)
 # Draws noise for each picture: a frame would look another way whenever it is made anew.
 _RANDOM = frozenset({"AuraSR"})
 
@@ -200,7 +206,11 @@ def word(file: str) -> str:
 
 
 def register(plugins: Plugins, folder: Path | None = None) -> None:
-    """Offer what lies in the model folder; nothing but the folder's listing is read."""
+    """Offer what lies in the model folder; nothing but the folder's listing is read.
+
+    Raises:
+        InputError: as of `core.models.shelf.model_folder`.
+    """
     for path in sorted((folder or model_folder()).glob("*-x*.safetensors")):
         found = parsed(path.name)
         if found is None:
@@ -293,5 +303,9 @@ def _library() -> Any:
 
 
 def _line(error: Exception) -> str:
+    """What an error says, in one line; where it lists what does not fit a network, the first of that."""
+    for pattern, fault in _UNFITTING:
+        if match := pattern.search(str(error)):
+            return f"'{match[1]}' {fault}"
     said = [line.strip() for line in str(error).splitlines() if line.strip()]
     return said[0] if said else type(error).__name__

@@ -343,7 +343,15 @@ REFUSED: dict[str, tuple[Callable[[], Table], str]] = {
     ),
     "damaged": (
         lambda: {k: t for k, t in drawn(MADE["4x_span"][2]()).state_dict().items() if k != "conv_cat.bias"},
-        r"looks like SPAN, but is not whole \(",
+        r"looks like SPAN, but is not whole \('conv_cat\.bias' is missing\)",
+    ),
+    "more": (
+        lambda: {**drawn(MADE["4x_span"][2]()).state_dict(), "own.bias": torch.zeros(3)},
+        r"looks like SPAN, but is not whole \('own\.bias' is not of this network\)",
+    ),
+    "another shape": (
+        lambda: {**drawn(MADE["4x_span"][2]()).state_dict(), "conv_cat.bias": torch.zeros(3)},
+        r"looks like SPAN, but is not whole \('conv_cat\.bias' is of another shape\)",
     ),
     "infinite": (
         lambda: {k: t * float("inf") for k, t in MADE["2x-compact"][2]().state_dict().items()},
