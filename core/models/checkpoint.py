@@ -25,7 +25,7 @@ from torch import Tensor
 
 from core.contract.fingerprint import sha256_of
 from core.errors import InputError, WeightsError
-from core.models import paddle
+from core.models import packed, paddle
 from core.models.once import Once
 from core.models.pickled import would_run
 from core.models.pins import pinned
@@ -102,13 +102,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises:
         WeightsError: not such a file, or one that holds more than tensors or others than of `DTYPES`, or claims more
-            than its size.
+            than its size; or its parts are not what they were when it was written.
     """
     try:
-        if zipfile.is_zipfile(path):
-            _check_packing(path)
         if paddle.is_frozen(path):
             raise WeightsError(f"{path}: is a frozen graph, whose numbers have no names; take the authors' checkpoint")
+        if advice := packed.advice(packed.names_in_tar(path)):
+            raise WeightsError(f"{path}: {advice}")
+        if zipfile.is_zipfile(path):
+            _check_packing(path)
+            _check_sums(path)
         if is_safetensors(path):
             data = load_file(path)
         elif not _is_pickled(path):
@@ -184,7 +187,7 @@ def check_whole(path: Path) -> None:
         if is_safetensors(path):
             with safe_open(path, "pt"):  # type: ignore[no-untyped-call]
                 return
-        if zipfile.is_zipfile(path):  # its directory is at its end
+        if zipfile.is_zipfile(path) and not tarfile.is_tarfile(path):  # its directory is at its end
             _check_packing(path)
             return
     except (OSError, SafetensorError, zipfile.BadZipFile) as error:
@@ -215,6 +218,7 @@ def identity_of(path: Path) -> str:
     its own bytes, whatever it says of itself.
 
     Raises:
+        InputError: as of `core.models.pins.pinned`.
         WeightsError: it cannot be read.
     """
     try:
@@ -255,15 +259,27 @@ def _odd(tensor: Tensor) -> str:
 
 
 def _check_packing(path: Path) -> None:
-    """Refuse archives that would unpack to more than they weigh: torch stores, it never deflates."""
+    """Refuse archives of checkpoints, and what would unpack to more than it weighs: torch stores, it never deflates."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
+    if advice := packed.advice(e.filename for e in entries):
+        raise WeightsError(f"{path}: {advice}")
     if any(e.filename.endswith("/constants.pkl") for e in entries):
         raise WeightsError(f"{path}: is a TorchScript program, not a checkpoint; take the authors' checkpoint")
     if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or (
         sum(e.file_size for e in entries) > path.stat().st_size
     ):
         raise WeightsError(f"{path}: is packed as no checkpoint is; fetch it again")
+
+
+def _check_sums(path: Path) -> None:
+    """Compare an archive's parts with their check sums, which torch writes and never looks at again.
+
+    Whoever saved it may have had none written (`torch.serialization.set_crc32_options`): all are 0 then.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(e.CRC for e in archive.infolist()) and archive.testzip() is not None:
+            raise WeightsError(f"{path}: its parts do not match their check sums; fetch it again")
 
 
 def fold_norms(published: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import tarfile
 import types
 import zipfile
 from collections import OrderedDict
@@ -15,7 +17,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from core.errors import WeightsError
-from core.models.checkpoint import fold_norms, load_into, read_checkpoint
+from core.models.checkpoint import check_whole, fold_norms, load_into, read_checkpoint
+from core.models.packed import MOST
 from core.models.pickled import would_run
 
 # The published files were made with torch's old weight norm; so is the one here.
@@ -190,6 +193,106 @@ def test_a_packed_file_is_refused_before_it_is_unpacked(tmp_path):
             packed.writestr(entry.filename, source.read(entry))
     with pytest.raises(WeightsError, match="packed"):
         read_checkpoint(bomb)
+
+
+@pytest.mark.parametrize("part", ["data.pkl", "data/0"])
+def test_a_part_that_is_no_longer_what_was_written_is_refused(tmp_path, part):
+    """torch reads such files as if nothing were: finite numbers, and wrong ones."""
+    path, table = tmp_path / "gen.pth", {"w": torch.arange(1000.0)}
+    torch.save(table, path)
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(f"gen/{part}")
+    changed = content.replace(b"FloatStorage", b"LongStorage\n") if part == "data.pkl" else content[:-1] + b"\x40"
+    assert changed != content
+    path.write_bytes(path.read_bytes().replace(content, changed))
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path)
+    assert str(caught.value) == f"{path}: its parts do not match their check sums; fetch it again"
+
+
+def test_a_file_that_was_saved_without_check_sums_is_read(tmp_path):
+    path, table = tmp_path / "gen.pth", {"w": torch.arange(1000.0)}
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(table, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    with zipfile.ZipFile(path) as archive:
+        assert {entry.CRC for entry in archive.infolist()} == {0}
+    assert torch.equal(read_checkpoint(path)["w"], table["w"])
+
+
+def packed(path: Path, kind: str, entries: dict[str, bytes]) -> None:
+    """An archive, as zip, deflated or stored, or as tar, packed or not."""
+    if kind in ("stored", "deflated"):
+        how = zipfile.ZIP_STORED if kind == "stored" else zipfile.ZIP_DEFLATED
+        with zipfile.ZipFile(path, "w", how) as archive:
+            for name, content in entries.items():
+                archive.writestr(name, content)
+        return
+    with tarfile.open(path, f"w:{kind}") as tar:
+        for name, content in entries.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+ARCHIVES = ("stored", "deflated", "", "gz", "bz2", "xz")
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_of_an_archive_the_first_checkpoint_in_it_is_named(tmp_path, kind):
+    inner = io.BytesIO()
+    torch.save({"w": torch.ones(3)}, inner)
+    content = inner.getvalue()
+    entries = {
+        "models/": b"",
+        "models/README.md": b"read me",
+        "__MACOSX/models/._raft-things.pth": b"what macOS adds",
+        "models/raft-things.pth": content,
+        "models/raft-small.pth": content,  # it is the last of a tar archive, which so ends as a zip archive does
+    }
+    path = tmp_path / "models.pth"
+    packed(path, kind, entries)
+    for look in (read_checkpoint, check_whole):
+        with pytest.raises(WeightsError) as caught:
+            look(path)
+        assert str(caught.value) == f"{path}: is an archive; unpack it and import models/raft-things.pth"
+
+
+def test_a_name_in_an_archive_is_neither_obeyed_nor_told_at_length(tmp_path):
+    path = tmp_path / "models.zip"
+    packed(path, "deflated", {"a\x1b\n" + "x" * 9000 + ".pkl": b""})
+    with pytest.raises(WeightsError) as caught:
+        read_checkpoint(path)
+    assert str(caught.value) == f"{path}: is an archive; unpack it and import a\\x1b\\n{'x' * 77}"
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_an_archive_of_other_things_is_refused_as_ever(tmp_path, kind):
+    path = tmp_path / "models.zip"
+    packed(path, kind, {"a.txt": b"x" * 1000, "b.py": b""})
+    with pytest.raises(WeightsError, match=r"cannot be read as a checkpoint|packed as no|is not a checkpoint"):
+        read_checkpoint(path)
+
+
+def test_a_damaged_archive_is_refused_in_one_line(tmp_path):
+    path, rng = tmp_path / "models.tar.gz", torch.Generator().manual_seed(1)
+    noise = torch.randint(0, 256, (1 << 16,), generator=rng, dtype=torch.uint8).numpy().tobytes()
+    packed(path, "gz", {"a.txt": noise, "b.txt": noise})
+    whole = path.read_bytes()
+    for content in (whole[:40000], whole[:40000] + bytes(1000) + whole[41000:]):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"cannot be read as a checkpoint|is not a checkpoint") as caught:
+            read_checkpoint(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_of_a_tar_archive_without_end_only_the_beginning_is_unpacked(tmp_path):
+    path = tmp_path / "models.tar"
+    packed(path, "", {**{f"{n}.txt": b"" for n in range(MOST)}, "a.pth": b""})
+    with pytest.raises(WeightsError, match="is not a checkpoint"):
+        read_checkpoint(path)
 
 
 def test_a_tensor_larger_than_its_file_is_refused(tmp_path):
