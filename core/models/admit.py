@@ -63,8 +63,8 @@ class Verified:
         card: the model's.
         path: the file.
         sha256: of its bytes; empty where they cannot be read.
-        as_published: whether they are what its authors published, or were rewritten from that; None: no hash of
-            theirs is known.
+        as_published: whether they are what its authors published, or were rewritten from that by `admit`; None: no
+            hash of theirs is known.
         as_taken_in: whether they are still what they were when `admit` wrote them; None: it did not.
         fault: what is wrong with it, in one line; else empty.
     """
@@ -115,12 +115,32 @@ def admit(
         card, file = recognised(table, digest, name, cards, checks, model=model, where=where, detect=detect)
         del table, detect  # it is a view of the file, which some systems then do not let go of
         path, sha256 = folder / file.rewritten, sha256_of(new)
-        if path.exists() and sha256_of(path) != sha256:
-            raise InputError(f"{path}: another checkpoint of '{card.id}' is there already; move it away first")
+        _check_is_free(path, sha256, card)
+        pin(folder, path.name, sha256)  # first: a note without its file does no harm, a file without its note would
+        _put(new, path)
+    return Admitted(card, path, sha256, digest, _is_published(digest, file))
+
+
+def _check_is_free(path: Path, sha256: str, card: ModelCard) -> None:
+    """Refuse to write over what is not the same checkpoint."""
+    try:
+        if sha256_of(path) == sha256:
+            return
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(
+            f"{path}: is there already and cannot be read ({error.strerror}); move it away first"
+        ) from None
+    raise InputError(f"{path}: another checkpoint of '{card.id}' is there already; move it away first")
+
+
+def _put(new: Path, path: Path) -> None:
+    try:
         new.chmod(0o644)
         new.replace(path)
-        pin(folder, path.name, sha256)
-    return Admitted(card, path, sha256, digest, _is_published(digest, file))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); check permissions") from None
 
 
 @contextmanager
@@ -207,10 +227,14 @@ def recognised(
 
 
 def verified(cards: Iterable[ModelCard], checks: Registry[Check], folder: Path | None = None) -> list[Verified]:
-    """Look through every file of the model folder that belongs to a card: its hash, names, shapes and numbers."""
+    """Look through every file of the model folder that belongs to a card: its hash, names, shapes and numbers.
+
+    Raises:
+        InputError: the folder or its list of hashes cannot be read.
+    """
     folder = folder or model_folder()
+    found = [(card, path, file) for card in cards for path, file in here(card, folder).items()]
     pins = pinned(folder)
-    found = ((card, path, file) for card in cards for path, file in here(card, folder).items())
     return [_verified(card, path, file, pins, checks) for card, path, file in found]
 
 
@@ -223,9 +247,10 @@ def _verified(
         if file is None:
             load_weights(path)
             return Verified(card, path, sha256, None, None, "")
-        published = _is_published(origin_of(path) or sha256, file)
         if path.name in pins:
             taken_in = pins[path.name] == sha256
+        # A stranger can note any origin: it is believed of what this program wrote, and that is still as it was.
+        published = _is_published((origin_of(path) if taken_in else "") or sha256, file)
         table = read_checkpoint(path)
         check_finite(table, where=str(path))
         if card.id in checks:

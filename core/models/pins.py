@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from core.errors import InputError
 from core.lock import alone
 
 NAME = "SHA256SUMS"
@@ -15,12 +16,16 @@ def pinned(folder: Path) -> dict[str, str]:
     """File name to SHA-256 in hexadecimal; lines that are none are passed over.
 
     Raises:
-        OSError: the list is there, but cannot be read.
+        InputError: the list is there, but cannot be read.
     """
     try:
         text = (folder / NAME).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise InputError(
+            f"{folder / NAME}: cannot be read ({error.strerror}); check permissions, or move it away"
+        ) from None
     found = (_LINE.fullmatch(line) for line in text.splitlines())
     return {match[2]: match[1] for match in found if match}
 
@@ -29,10 +34,15 @@ def pin(folder: Path, name: str, sha256: str) -> None:
     """Note a file's SHA-256. The list is replaced as a whole: it is never found half written, nor loses another's line.
 
     Raises:
-        OSError: the folder cannot be written.
+        InputError: the list cannot be read or written.
     """
-    with alone(folder / f".{NAME}.lock"):
-        lines = [f"{digest}  {file}\n" for file, digest in sorted({**pinned(folder), name: sha256}.items())]
-        new = folder / f".{NAME}.new"
-        new.write_text("".join(lines), encoding="utf-8")
-        new.replace(folder / NAME)
+    try:
+        with alone(folder / f".{NAME}.lock"):
+            lines = [f"{digest}  {file}\n" for file, digest in sorted({**pinned(folder), name: sha256}.items())]
+            new = folder / f".{NAME}.new"
+            new.write_text("".join(lines), encoding="utf-8")
+            new.replace(folder / NAME)
+    except OSError as error:
+        raise InputError(
+            f"{folder / NAME}: cannot be written ({error.strerror}); check permissions and make room"
+        ) from None

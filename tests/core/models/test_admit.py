@@ -174,6 +174,54 @@ def test_the_same_weights_have_one_identity_in_both_forms(tmp_path, weights, rea
         identity_of(tmp_path / "none.pth")
 
 
+def test_a_file_of_which_nothing_can_be_noted_is_not_taken_in(tmp_path, weights, read_here):
+    """Else it would be ready for use, and nobody could tell whether it is still as it came."""
+    folder = tmp_path / "models"
+    (folder / NAME).mkdir(parents=True)
+    torch.save(weights, tmp_path / "net.pth")
+    for act in (lambda: admit(tmp_path / "net.pth", *SMALL, folder), lambda: verified(*SMALL, folder)):
+        with pytest.raises(InputError) as caught:
+            act()
+        said = f"{folder / NAME}: cannot be read (Is a directory); check permissions, or move it away"
+        assert str(caught.value) == said
+    assert [p.name for p in folder.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("at", ["replace", "chmod"])
+def test_a_file_that_cannot_be_put_into_its_place_leaves_a_note_that_harms_nothing(
+    tmp_path, weights, read_here, monkeypatch, at
+):
+    folder, real = tmp_path / "models", getattr(Path, at)
+    torch.save(weights, tmp_path / "net.pth")
+
+    def full(self: Path, *args: object) -> object:
+        if self.suffix == ".part":
+            raise OSError(28, "No space left on device")
+        return real(self, *args)
+
+    monkeypatch.setattr(Path, at, full)
+    with pytest.raises(InputError, match=r"small\.safetensors: cannot be written \(No space left on device\)"):
+        admit(tmp_path / "net.pth", *SMALL, folder)
+    assert [p.name for p in folder.iterdir()] == [NAME]
+    assert verified(*SMALL, folder) == []
+    monkeypatch.undo()
+    assert verified(*SMALL, folder) == []
+
+
+def test_a_note_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    with pytest.raises(InputError, match=rf"none/{NAME}: cannot be written \(No such file or directory\)"):
+        pin(tmp_path / "none", "a.safetensors", "ab" * 32)
+
+
+def test_what_is_in_the_files_place_and_no_file_is_not_written_over(tmp_path, weights, read_here):
+    folder = tmp_path / "models"
+    (folder / "small.safetensors").mkdir(parents=True)
+    torch.save(weights, tmp_path / "net.pth")
+    with pytest.raises(InputError, match=r"is there already and cannot be read \(Is a directory\); move it away"):
+        admit(tmp_path / "net.pth", *SMALL, folder)
+    assert [p.name for p in folder.iterdir()] == ["small.safetensors"]
+
+
 # -- whose it is ---------------------------------------------------------------------------------------
 
 
@@ -351,6 +399,20 @@ def cut(weights: dict[str, torch.Tensor], path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-600])
 
 
+def rotten(weights: dict[str, torch.Tensor], path: Path) -> None:
+    torch.save(weights, path)
+    content = weights["0.weight"].numpy().tobytes()
+    path.write_bytes(path.read_bytes().replace(content, content[4:] + content[:4]))
+
+
+def archive(weights: dict[str, torch.Tensor], path: Path) -> None:
+    inner = io.BytesIO()
+    torch.save(weights, inner)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("train_log/IFNet.py", "")
+        packed.writestr("train_log/flownet.pkl", inner.getvalue())
+
+
 def spoilt(weights: dict[str, torch.Tensor], path: Path, value: float) -> None:
     weights["0.weight"][1, 2, 0, 1] = value
     torch.save(weights, path)
@@ -374,6 +436,8 @@ REFUSED = {
     ),
     "a bomb": (lambda w, p: bomb(p), "packed as no checkpoint is"),
     "claims more than it holds": (lambda w, p: torch.save({"w": torch.zeros(1).expand(1 << 40)}, p), "claims"),
+    "damaged on its disk": (rotten, "its parts do not match their check sums"),
+    "an archive": (archive, r"is an archive; unpack it and import train_log/flownet\.pkl"),
     "empty": (lambda w, p: p.touch(), "is empty"),
     "a folder": (lambda w, p: p.mkdir(), "is a folder"),
     "nothing": (lambda w, p: None, "no such file"),
@@ -566,3 +630,26 @@ def test_looking_through_the_folder_finds_what_is_wrong(tmp_path, weights, read_
     assert "'0.bias' is missing" in said["other"] or "'a' is not of this network" in said["other"]
     assert "'0.bias' holds numbers that are not finite" in said["nan"]
     assert "differs from what is published" in said["wrong"]
+
+
+def test_whose_word_a_file_gives_for_itself_is_not_believed(tmp_path, weights, read_here):
+    """What it was made from is a note in the file, which anybody can write."""
+    folder, source = tmp_path / "models", tmp_path / "small.pth"
+    torch.save(weights, source)
+    shelf = shelf_of(card("small", ModelFile("small.pth", "https://a.example", digest_of(source))))
+    path = admit(source, *shelf, folder).path
+    whole = path.read_bytes()
+
+    def told() -> tuple[bool | None, bool | None, str]:
+        (one,) = verified(*shelf, folder)
+        return one.as_published, one.as_taken_in, one.fault
+
+    assert told() == (True, True, "")
+    save_file({**weights, "0.bias": weights["0.bias"] + 1}, path, {ORIGIN: digest_of(source)})
+    assert told() == (
+        False, False, f"{path}: has changed since it was taken in; move it away, and fetch or import it again"
+    )  # fmt: skip
+    (folder / NAME).unlink()
+    assert told() == (False, None, "")
+    path.write_bytes(whole)  # what this program wrote elsewhere cannot be told from what anybody else did
+    assert told() == (False, None, "")
