@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
+from core.errors import InputError
 from core.models.uses import USES, Use
 
 Task = Literal["colourise", "segment", "interpolate", "upscale", "flow"]
@@ -25,6 +26,7 @@ class ModelFile:
         size: in bytes, where it is known; else None.
         reading: what tells it from others of its card that the network reads in another way; a file of another name
             can then not stand in for it.
+        in_archive: the page gives it within an archive, which has to be unpacked first.
     """
 
     name: str
@@ -32,6 +34,7 @@ class ModelFile:
     sha256: str | None = None
     size: int | None = None
     reading: str = ""
+    in_archive: bool = False
 
     @property
     def rewritten(self) -> str:
@@ -86,6 +89,10 @@ class ModelCard:
     full: str = ""
     use: Use | None = None
     detected: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.files and not self.built_in:
+            raise InputError(f"card of model '{self.id}': names no file; give it one, or say built_in=True")
 
     @property
     def direct(self) -> ModelFile | None:
@@ -259,7 +266,7 @@ _CARDS = (
                 "sam_vit_l_0b3195.pth",
                 _SAM + "sam_vit_l_0b3195.pth",
                 "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-                1_249_550_879,
+                1_249_524_607,
             ),
         ),
         _CLASSICAL,
@@ -381,7 +388,7 @@ _CARDS = (
         "Huang et al. 2022, Real-Time Intermediate Flow Estimation for Video Frame Interpolation",
         (
             # The authors' archives all call it so; which version it is, its tensors tell.
-            ModelFile("flownet.pkl", "https://github.com/hzwer/Practical-RIFE"),
+            ModelFile("flownet.pkl", "https://github.com/hzwer/Practical-RIFE", in_archive=True),
             ModelFile("flownet_v4.25.pkl", _VS_RIFE + "flownet_v4.25.pkl"),
             ModelFile("flownet_v4.26.pkl", _VS_RIFE + "flownet_v4.26.pkl"),
             ModelFile("flownet_v4.17.pkl", _VS_RIFE + "flownet_v4.17.pkl"),
@@ -496,7 +503,7 @@ _CARDS = (
         "BSD-3-Clause",
         _RAFT_PAPER,
         tuple(
-            ModelFile(name, _RAFT)
+            ModelFile(name, _RAFT, in_archive=True)
             for name in ("raft-things.pth", "raft-sintel.pth", "raft-kitti.pth", "raft-chairs.pth")
         ),
         _DIS,
@@ -508,7 +515,7 @@ _CARDS = (
         "flow",
         "BSD-3-Clause",
         _RAFT_PAPER,
-        (ModelFile("raft-small.pth", _RAFT),),
+        (ModelFile("raft-small.pth", _RAFT, in_archive=True),),
         _DIS,
         halves=_PICTURE,
     ),

@@ -17,6 +17,7 @@ from core.models import shelf as room
 from core.models.card import CARDS, ModelCard, ModelFile
 from core.models.checkpoint import empty
 from core.models.dain_net import DainNet
+from core.models.detected import Detected
 from core.models.raft_net import LARGE, RAFT, SMALL
 from core.models.rife_net import V4_25, IFNet
 from core.models.shelf import card_of, find, here, model_folder, shelf
@@ -35,6 +36,34 @@ def test_the_folder_is_the_variables_or_the_users(monkeypatch, tmp_path):
     assert model_folder() == Path.home() / "shelf"
     monkeypatch.delenv("POCHOIR_MODELS")
     assert model_folder().parts[-2:] == ("pochoir", "models")
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("~nobody-of-that-name/x", "model folder ~nobody-of-that-name/x: there is no such home; name another by"),
+        ("{}/file", r"model folder .*/file: is no folder; name one by"),
+        ("{}/file/x", r"model folder .*/file/x: cannot be read \(Not a directory\); check permissions, or name"),
+        ("{}/" + "x" * 300, r"model folder .*xxx: cannot be read \(File name too long\); check permissions, or name"),
+    ],
+)
+def test_what_can_be_no_folder_is_refused_in_one_line(named, said, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("POCHOIR_MODELS", named.format(tmp_path))
+    for look in (model_folder, shelf, lambda: find("dain")):
+        with pytest.raises(InputError, match=f"^{said}.* POCHOIR_MODELS$") as caught:
+            look()
+        assert type(caught.value) is InputError
+
+
+def test_a_folder_that_may_not_be_looked_into_is_told_in_one_line(monkeypatch, tmp_path):
+    def refused(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refused)  # root may look into any
+    for look in (shelf, partial(find, "dain")):
+        with pytest.raises(InputError, match=f"model folder {tmp_path}: cannot be read .Permission denied.; check"):
+            look(tmp_path)
 
 
 def test_an_empty_folder_has_nothing_and_says_how_to_get_it(tmp_path):
@@ -81,6 +110,47 @@ def test_a_file_on_the_shelf_is_found(tmp_path):
     assert (found["deoldify"].state, found["deoldify"].path, found["deoldify"].advice) == ("ready", path, "")
     assert found["deoldify-stable"].state == "missing"
     assert find("deoldify", tmp_path) == path
+
+
+def test_what_can_be_no_whole_checkpoint_is_damaged_and_the_list_says_what_to_do(tmp_path):
+    empty, short = tmp_path / "best.pth", tmp_path / "sam_vit_b_01ec64.pth"
+    empty.touch()
+    short.write_bytes(b"x")
+    found = by_id(tmp_path)
+    assert (found["dain"].state, found["dain"].path) == ("damaged", None)
+    assert found["dain"].advice.startswith(f"{empty}: is empty; move it away; model 'dain': put best.pth into")
+    assert found["dain"].advice.endswith("(models fetch dain); until then choose by 'flow' instead")
+    assert found["segment-anything-b"].state == "damaged"
+    assert f"{short}: has 1 bytes, but 375042383 were published under this name; move" in (
+        found["segment-anything-b"].advice
+    )
+    # A rewritten file is not as long as the published one.
+    (tmp_path / "sam_vit_b_01ec64.safetensors").write_bytes(b"x")
+    assert by_id(tmp_path)["segment-anything-b"].state == "ready"
+
+
+def test_of_a_detected_model_that_is_damaged_no_address_is_made_up(tmp_path):
+    found = Detected("own", "SPAN", 2)
+    (tmp_path / found.file).touch()
+    (status,) = shelf(tmp_path, [found.card])
+    assert status.state == "damaged"
+    assert status.advice == (
+        f"{tmp_path / found.file}: is empty; move it away; model 'own': take its file in again: models import; "
+        "until then choose by 'lanczos' instead"
+    )
+
+
+def test_where_a_page_gives_an_archive_that_is_said(tmp_path):
+    for name in ("raft-large", "raft-small", "rife"):
+        with pytest.raises(ModelMissingError, match=r"at https://[^ ]+, in an archive, which is to be unpacked"):
+            find(name, tmp_path)
+    assert not any(file.in_archive and file.direct for card in CARDS for file in card.files)
+
+
+def test_a_card_without_a_file_is_no_card():
+    with pytest.raises(InputError, match=r"card of model 'theirs': names no file; give it one, or say built_in=True"):
+        ModelCard("theirs", "Theirs", "upscale", "MIT", "", (), "nothing")
+    assert not ModelCard("theirs", "Theirs", "upscale", "MIT", "", (), "nothing", built_in=True).files
 
 
 def test_the_embedded_colouriser_is_ready_where_its_weights_are(tmp_path, monkeypatch):
