@@ -1,10 +1,15 @@
-"""Everything that is registered, and small films on which its promises are tried."""
+"""Everything that is registered, and small films on which its promises are tried.
+
+With ``POCHOIR_INSTALLED=1`` that is what installed packages offer too, as docs/add-a-model.md says.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +17,7 @@ import cv2
 import numpy as np
 
 from app import BUILTINS
-from core.contract.plugins import load_plugins
+from core.contract.plugins import GROUP, Plugins, load_plugins
 from core.contract.recipe import Recipe, StageSpec
 from core.film.clip import Clip
 from core.film.frame import Frame, on_grid
@@ -21,7 +26,24 @@ from core.film.timebase import FrameRange
 from core.render.cache import FrameCache
 from core.render.renderer import Renderer
 
-PLUGINS = load_plugins([import_module(name) for name in BUILTINS], discover=False)
+VARIABLE = "POCHOIR_INSTALLED"
+
+
+def registered() -> Plugins:
+    """What comes with the house, and where a person asks for it what is installed: all of it, or none is tried.
+
+    The program leaves out a package that fails to load; here it is to be found out.
+    """
+    plugins = load_plugins([import_module(name) for name in BUILTINS], discover=False)
+    if os.environ.get(VARIABLE):
+        points = entry_points(group=GROUP)
+        assert points, f"{VARIABLE} is set, but no package with an entry point of {GROUP} is installed here"
+        for point in points:
+            point.load()(plugins)
+    return plugins
+
+
+PLUGINS = registered()
 ODD = (37, 53)
 
 # Parameters under which a stage that is a no-op by default does something on a film of `ODD` at 24 fps.
