@@ -113,7 +113,7 @@ def test_doctor_looks_for_its_checkpoint(installed, capsys):
     assert "put unsharp.pth into" in missing["advice"]
     model_folder().mkdir()
     (model_folder() / "unsharp.pth").write_bytes(b"")
-    assert found()["state"] == "optional"
+    assert (found()["state"], found()["found"]) == ("optional", "damaged; choose by 'lanczos' instead")
     assert "unsharp.pth: is empty; move it away" in found()["advice"]
     (model_folder() / "unsharp.pth").write_bytes(b"not looked into")
     assert (found()["state"], found()["found"]) == ("ok", str(model_folder() / "unsharp.pth"))

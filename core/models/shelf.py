@@ -31,7 +31,7 @@ class Status:
     Attributes:
         card: the model's.
         state: whether it can be used now. Only what a file's length tells is looked at: damaged is what is empty, or is
-            not as long as the card says of the file of that name.
+            shorter than the card says of the file of that name.
         path: its file, where there is one that can be used.
         advice: one line: how to get the model, and what there is until then; or empty.
     """
@@ -164,8 +164,8 @@ def _fault(path: Path, file: ModelFile | None) -> str:
     size = path.stat().st_size
     if not size:
         return "is empty"
-    # A rewritten file is of another length than the published one.
-    if file is not None and file.size and path.name == file.name and size != file.size:
+    # A rewritten file is of another length than the published one; and a longer one was not cut short.
+    if file is not None and file.size and path.name == file.name and size < file.size:
         return f"has {size} bytes, but {file.size} were published under this name"
     return ""
 

@@ -53,10 +53,12 @@ def _use(card: ModelCard) -> list[str]:
 def _detail(status: Status) -> list[str]:
     if status.path is not None:
         return [] if status.card.built_in else [str(status.path)]
-    if status.card.built_in:
+    if status.card.built_in or status.state == "damaged":
         return [status.advice]
     file = status.card.direct or status.card.files[0]
-    way = f"models fetch {status.card.id}" if file.direct else f"get {file.name} there, then models import {file.name}"
+    unpacked = ", unpack it" if file.in_archive else ""
+    by_hand = f"get {file.name} there{unpacked}, then models import {file.name}"
+    way = f"models fetch {status.card.id}" if file.direct else by_hand
     return [f"until it is here, {status.card.instead}", f"published at {file.published}: {way}"]
 
 
