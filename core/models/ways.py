@@ -7,7 +7,9 @@ with units for bfloat16, a moment's measuring at the first use tells whether tha
 To compile takes up to half a minute for every size of picture and gains little on some machines (a fifth on two cores
 without such units), so only the embedded network is, and it is measured only when a person asks for it (``app.py
 doctor --tune``, ``core.models.tuning``), and what won is remembered for that machine, device, version of torch and set
-of weights.
+of weights. Published models see whole pictures and parts of many sizes, of which torch compiles the first eight in a
+process and runs the others plainly: a picture would hang on what was made before it. Where compiled code is asked of
+one, a line says that it runs plainly.
 
 The way is part of a model's fingerprint, and with it of every cache key: pictures made in two ways differ by less than
 half a ΔE, but they differ. So only machines with such units are measured at all, and once: what was measured is
@@ -19,6 +21,7 @@ remembered, in the same place as what ``doctor --tune`` found, and on one machin
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +35,7 @@ from torch import Tensor
 from core.errors import InputError, PochoirError
 from core.models.tensors import exact
 
+log = logging.getLogger(__name__)
 WAYS = ("float32", "bfloat16", "float32-compiled", "bfloat16-compiled")  # of the embedded network
 HALVES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 VARIABLE = "POCHOIR_PRECISION"
@@ -124,7 +128,10 @@ def choose_published(halves: Sequence[str], work: Callable[[], object], device: 
     """
     said = asked()
     if said is not None:
-        return _precision(said) if _precision(said) in halves else "float32"
+        way = _precision(said) if _precision(said) in halves else "float32"
+        if is_compiled(said):
+            log.warning("%s: runs at %s, not compiled: of all networks only the embedded one is", model, way)
+        return way
     able = [half for half in halves if has_units(device, half)]
     if not able:
         return "float32"

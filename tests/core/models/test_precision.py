@@ -189,6 +189,20 @@ def test_the_environment_decides_as_far_as_the_card_allows(monkeypatch, asked, h
     assert ways.choose(unmeasured, CPU, "w") == ("float32" if asked == "float16" else asked)
 
 
+@pytest.mark.parametrize(("asked", "way"), [("float32-compiled", "float32"), ("bfloat16-compiled", "bfloat16")])
+def test_a_published_model_of_which_compiled_code_is_asked_says_that_it_runs_plainly(monkeypatch, caplog, asked, way):
+    monkeypatch.setenv(ways.VARIABLE, asked)
+    assert ways.choose_published(("bfloat16",), unmeasured, CPU, "rife") == way
+    assert [r.getMessage() for r in caplog.records] == [
+        f"rife: runs at {way}, not compiled: of all networks only the embedded one is"
+    ]
+    caplog.clear()
+    ways.choose(unmeasured, CPU, "w")
+    monkeypatch.setenv(ways.VARIABLE, way)
+    ways.choose_published(("bfloat16",), unmeasured, CPU, "rife")
+    assert caplog.records == []
+
+
 def test_numbers_beyond_the_range_are_said_in_one_line():
     with pytest.raises(PochoirError, match=r"^edvr: its numbers leave the range of float16; set POCHOIR_PRECISION="):
         ways.held(torch.tensor([1.0, float("inf")]), "float16", "edvr")
