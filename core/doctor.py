@@ -240,10 +240,11 @@ def _models(cards: Iterable[ModelCard]) -> Iterator[Finding]:
     )
     for status in shelf(folder, cards):
         there = status.state == "ready"
+        lacking = "damaged" if status.state == "damaged" else "not there"
         yield Finding(
             f"model {status.card.id}",
             "ok" if there else "missing" if status.card.built_in else "optional",
-            str(status.path) if there else f"{'damaged' if status.state == 'damaged' else 'not there'}; {status.card.instead}",
+            str(status.path) if there else f"{lacking}; {status.card.instead}",
             "" if there else status.advice,
             {"state": status.state, "path": str(status.path) if status.path else None},
         )

@@ -99,7 +99,8 @@ def test_where_memory_ends_it_goes_on_on_the_cpu(folder, monkeypatch, caplog, at
     monkeypatch.setattr(short._eyes, "_place", replace(short._eyes._place, device=torch.device("meta")))
     for _ in range(2):
         assert np.array_equal(short.segment(picture, click), wanted)
-    assert [r.getMessage() for r in caplog.records] == ["sam2.1: out of memory on meta; going on on the CPU, more slowly"]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["sam2.1: out of memory on meta; going on on the CPU, more slowly"]
 
 
 def test_of_several_checkpoints_the_largest_is_used(folder):
