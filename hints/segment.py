@@ -48,6 +48,7 @@ _HIDDEN, _RIDGE = 96, 1e-2
 # Places it learns from: so many about each click, at most so many of the border, and of its own answer, where that is
 # sure by this much, one in so many.
 _ABOUT_A_CLICK, _OF_THE_BORDER, _SURE, _OF_ITS_OWN = 40, 1500, 0.15, 5
+_ABOUT_LENGTH = 100.0  # beyond it nothing lies about a click
 # Of a box, the percentage that is least like its surroundings is guessed to be the object's, and that with such odds.
 _CLEAREST, _GUESSED = 20, 1.0
 # Share of the border among what is outside, once there are clicks outside, and of its own answer among all.
@@ -200,7 +201,9 @@ def _graph(planes: Array) -> csr_matrix:
         rows.append(number[here].ravel())
         columns.append(number[there].ravel())
         lengths.append(length.ravel())
-    return csr_matrix((np.concatenate(lengths), (np.concatenate(rows), np.concatenate(columns))), shape=(h * w, h * w))
+    there_and_back = [np.concatenate(of) for of in (lengths * 2, rows + columns, columns + rows)]
+    # Written out both ways, at the precision the search takes: else it is made so anew at each search.
+    return csr_matrix((there_and_back[0].astype(np.float64), tuple(there_and_back[1:])), shape=(h * w, h * w))
 
 
 def within(size: tuple[int, int], box: Box) -> Inside:
@@ -228,10 +231,11 @@ def _discs(size: tuple[int, int], points: Sequence[tuple[float, float]]) -> Insi
     return disc.astype(bool)
 
 
-def _distance(prepared: _Prepared, seeds: Inside) -> Array:
+def _distance(prepared: _Prepared, seeds: Inside, limit: float = np.inf) -> Array:
+    """How far each place is from the nearest seed; infinite beyond the limit."""
     # Only the rim of a large area of seeds can be nearest to anything, and each seed takes its time.
     rim = seeds & (cv2.erode(seeds.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
-    found = dijkstra(prepared.graph, directed=False, indices=np.flatnonzero(rim), min_only=True)
+    found = dijkstra(prepared.graph, indices=np.flatnonzero(rim), min_only=True, limit=limit)
     return np.where(seeds, np.float32(0), np.asarray(found, np.float32).reshape(prepared.luma.shape))
 
 
@@ -253,7 +257,8 @@ def _nearer(prepared: _Prepared, inside: Inside, outside: Inside, room: Inside) 
     samples = []
     both = 0.5 if inside.any() and guess.any() else 1.0
     if inside.any():
-        samples.append((_nearest(_distance(prepared, inside) if guess.any() else near, inside), 1.0, both))
+        about = _distance(prepared, inside, _ABOUT_LENGTH) if guess.any() else near
+        samples.append((_nearest(about, inside), 1.0, both))
     if guess.any():
         samples.append((_some(guess), 1.0, both))
     if outside.any():
@@ -321,8 +326,12 @@ def _steadied(luma: Array, odds: Array) -> Array:
 def _nearest(distance: Array, seeds: Inside) -> NDArray[np.intp]:
     """Places about clicks: the geodesically nearest ones."""
     clicks = max(1, cv2.connectedComponents(seeds.astype(np.uint8))[0] - 1)
-    count = min(distance.size - 1, _ABOUT_A_CLICK * clicks)
-    return np.argsort(distance, axis=None, kind="stable")[:count]
+    count = min(int(np.isfinite(distance).sum()), distance.size - 1, _ABOUT_A_CLICK * clicks)
+    if not count:
+        return np.zeros(0, np.intp)
+    flat = distance.ravel()
+    near = np.flatnonzero(flat <= np.partition(flat, count - 1)[count - 1])
+    return np.asarray(near[np.argsort(flat[near], kind="stable")][:count], np.intp)
 
 
 def _some(border: Inside) -> NDArray[np.intp]:
