@@ -326,9 +326,7 @@ def _steadied(luma: Array, odds: Array) -> Array:
 def _nearest(distance: Array, seeds: Inside) -> NDArray[np.intp]:
     """Places about clicks: the geodesically nearest ones."""
     clicks = max(1, cv2.connectedComponents(seeds.astype(np.uint8))[0] - 1)
-    count = min(int(np.isfinite(distance).sum()), distance.size - 1, _ABOUT_A_CLICK * clicks)
-    if not count:
-        return np.zeros(0, np.intp)
+    count = min(int(np.isfinite(distance).sum()), _ABOUT_A_CLICK * clicks)
     flat = distance.ravel()
     near = np.flatnonzero(flat <= np.partition(flat, count - 1)[count - 1])
     return np.asarray(near[np.argsort(flat[near], kind="stable")][:count], np.intp)

@@ -79,6 +79,10 @@ def test_a_click_in_a_box_takes_nothing_from_what_the_box_alone_finds(segmenter)
     assert iou(segmenter.segment(luma, [(80.5, 37.5, True)], box), head | body) > 0.9
 
 
+def test_a_picture_of_one_pixel_is_all_object(segmenter):
+    assert segmenter.segment(np.full((1, 1), 50, np.float32), [(0.5, 0.5, True)]).tolist() == [[True]]
+
+
 def test_holes_are_filled_unless_clicked(segmenter):
     luma, left, _ = scene()
     hole = (np.hypot(*(np.mgrid[: SIZE[0], : SIZE[1]] - np.array([60, 45])[:, None, None])) < 7) & left
