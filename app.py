@@ -66,8 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser().parse_args(argv)
         answer = ROOMS.get(args.command, run)(args)
         return tell(written(answer, as_json=getattr(args, "json", False)), answer.status)
-    except SystemExit:  # `--help`; what it wrote is on its way still
-        return tell("", DONE)
+    except SystemExit as ended:  # `--help`; what it wrote is on its way still
+        return tell("", ended.code if isinstance(ended.code, int) else FAILED if ended.code else DONE)
     except (KeyboardInterrupt, Cancelled):
         return complain("stopped; everything finished so far is kept, the same command goes on from there", STOPPED)
     except InputError as error:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ from studio.state import State
 from studio.store import Store, database_of
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 Picture = NDArray[np.float32]
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -261,14 +262,7 @@ class Session:
         Raises:
             HintError: there is none of that id, or it breaks a rule; nothing is changed.
         """
-        made: list[Hint] = []
-
-        def verb(project: Project) -> edits.Edit:  # of the state as it is then: another may have changed other fields
-            made.append(changed_hint(project, hint_id, changes))
-            return edits.update_hint(project, made[-1])
-
-        self._edit(verb)
-        return made[-1]
+        return self._say(lambda project: changed_hint(project, hint_id, changes), edits.update_hint)
 
     def delete_hint(self, hint_id: str) -> None:
         """Take a hint back; undo brings it again.
@@ -285,14 +279,7 @@ class Session:
             HintError: it breaks a rule; nothing is changed.
         """
         row = {"id": self._state.fresh_id("region", "r"), **row}
-        made: list[Region] = []
-
-        def verb(project: Project) -> edits.Edit:
-            made.append(region_from(project, row))
-            return edits.put_region(project, made[-1])
-
-        self._edit(verb)
-        return made[-1]
+        return self._say(lambda project: region_from(project, row), edits.put_region)
 
     def delete_region(self, region_id: str) -> None:
         """Take a region back.
@@ -453,6 +440,17 @@ class Session:
         self._state.commit(verb)
         self._needs.hush(edited=True)
         self._tell({"version": self.version})
+
+    def _say(self, of: Callable[[Project], T], verb: Callable[[Project, T], edits.Edit]) -> T:
+        """Edit by what is made of the state as it is then: another may have changed other fields meanwhile."""
+        made: list[T] = []
+
+        def edit(project: Project) -> edits.Edit:
+            made.append(of(project))
+            return verb(project, made[-1])
+
+        self._edit(edit)
+        return made[-1]
 
     def _must_write(self) -> None:
         if self._file_lock is None:

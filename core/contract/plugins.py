@@ -8,8 +8,8 @@ registers itself at import; the door (`app.py`) names the built-in modules, and 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
@@ -68,26 +68,13 @@ def load_plugins(modules: Iterable[PluginModule], *, discover: bool = True) -> P
     if discover:
         for point in entry_points(group=GROUP):
             try:
-                with _all_or_nothing(plugins):
+                # In the registries themselves: a stage may keep the one that it is to ask for its networks.
+                with ExitStack() as registries:
+                    for registry in vars(plugins).values():
+                        registries.enter_context(registry.all_or_nothing())
                     point.load()(plugins)
             except (Exception, SystemExit) as error:
                 package = point.dist.name if point.dist else point.value
                 said = str(error) if isinstance(error, PochoirError) else f"{type(error).__name__}: {error}"
                 log.warning("%s", printable(f"plugin {point.name} of {package} left out: {said}"))
     return plugins
-
-
-@contextmanager
-def _all_or_nothing(plugins: Plugins) -> Iterator[None]:
-    """Take back what is added within, where that fails.
-
-    It is added in its place at once, for a stage may keep the registry that it is to ask for its networks.
-    """
-    registries = [registry for registry in vars(plugins).values() if isinstance(registry, Registry)]
-    before = [dict(registry._things) for registry in registries]
-    try:
-        yield
-    except BaseException:
-        for registry, things in zip(registries, before, strict=True):
-            registry._things = things
-        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -39,6 +40,16 @@ class Registry(Generic[T]):
             kinds = " or ".join(p.__name__ for p in self._protocols)
             raise InputError(f"{self.kind} '{name}': {type(thing).__name__} is not a {kinds}")
         self._things[name] = thing
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """What is added within the block is there at once, and is taken back where the block fails."""
+        before = dict(self._things)
+        try:
+            yield
+        except BaseException:
+            self._things = before
+            raise
 
     def get(self, name: str) -> T:
         """The thing of that name.

@@ -119,11 +119,7 @@ class Standing:
     def carry(self, luma: Plane, ab: Plane, hint_ab: Plane, hint_weight: Plane) -> tuple[Plane, float] | None:
         """By how much hints change the chroma, and how far they are meant of the whole picture.
 
-        Args:
-            luma: the film's luma                   [(h, w) float32 [0, 100] L*]
-            ab: chroma if nothing were said         [(h, w, 2) float32 CIE Lab D65, a* b*]
-            hint_ab: chroma asked for               [(h, w, 2) float32 CIE Lab D65, a* b*]
-            hint_weight: trust in it, 0 = no hint   [(h, w) float32 [0, 1]]
+        It takes what `core.models.colouriser.Carries.carry` takes.
 
         Returns:
             Change [(places, 2) float32 a* b*], of the picture at half its size; None where too little is said.
